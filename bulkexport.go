@@ -1,0 +1,342 @@
+// Package bulkexport gives a Go FHIR server the HL7 FHIR Bulk Data Access
+// export ($export): asynchronous kick-off, status polling, NDJSON files, cancel.
+//
+// A host hands it three things: a [ResourceSource] that reads its resources, a
+// [JobStore] that remembers jobs, and an [OutputSink] that keeps files. [New]
+// makes an [Exporter] of them, [Exporter.Start] begins to work, and package
+// httpadapter puts it on the wire. Adapters for databases, files and memory are
+// in the folders source, store and sink; each has a package (sourcetest,
+// storetest, sinktest) that proves an adapter of your own.
+//
+// Data flows one way: request → plan → part → line → file → manifest. A
+// kick-off touches no resource. A part is a key range of one type, the unit of
+// work and of retry; its files are written whole or not at all, and count only
+// once the store knows them, so that each resource is on exactly one line of
+// exactly one file however often a process dies.
+package bulkexport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/bulkexport/bulkexport/fhir"
+)
+
+// Config is what [New] makes an [Exporter] of. Source, Store and Sink are
+// required; every other field has a default.
+type Config struct {
+	// Source reads the resources. Required.
+	Source ResourceSource
+	// Store remembers jobs. Required.
+	Store JobStore
+	// Sink keeps output files. Required.
+	Sink OutputSink
+	// Runner performs the work. Defaults to NewPool(0), in this process. The
+	// exporter starts and stops it.
+	Runner Runner
+
+	// ResourceTypes are the types this server exports. Defaults to all types of
+	// FHIR R4; which of them have data is the source's to say.
+	ResourceTypes []string
+	// Filter, if not nil, decides about each resource.
+	Filter FilterFunc
+	// Observer is told what happens.
+	Observer Observer
+	// Logger gets job ids, types, counts and durations, and the causes of errors;
+	// never resource content. Defaults to slog.Default().
+	Logger *slog.Logger
+
+	// MaxFileResources is the highest number of lines in a file. A type with
+	// more resources is also read in parallel, by ranges of about this size, if
+	// the source can. Defaults to 500,000.
+	MaxFileResources int64
+	// MaxFileBytes is the highest length of a file; only a single resource that
+	// is longer exceeds it. Defaults to 256 MiB.
+	MaxFileBytes int64
+	// TTL is how long job and files are kept after the job has ended. Defaults
+	// to 24 hours.
+	TTL time.Duration
+	// MaxAttempts is how many attempts in a row may come to nothing before the
+	// job fails. Defaults to 5.
+	MaxAttempts int
+	// Lease is how long an attempt is believed alive without a sign of it: a
+	// part whose process died is taken over after this time. Defaults to 15
+	// seconds; at least 1 second.
+	Lease time.Duration
+	// Slice is how long an attempt works before it lets others have its turn, at
+	// the end of a file. Defaults to 30 seconds.
+	Slice time.Duration
+
+	// Now is the clock. Defaults to time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.Runner == nil {
+		c.Runner = NewPool(0)
+	}
+	if c.ResourceTypes == nil {
+		c.ResourceTypes = fhir.ResourceTypes()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.MaxFileResources = cmp.Or(c.MaxFileResources, 500_000)
+	c.MaxFileBytes = cmp.Or(c.MaxFileBytes, 256<<20)
+	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, 5)
+	c.Lease = cmp.Or(c.Lease, 15*time.Second)
+	c.Slice = cmp.Or(c.Slice, 30*time.Second)
+	return c
+}
+
+func (c Config) validate() error {
+	var faults []error
+	check := func(ok bool, field, rule string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("bulkexport: Config.%s %s", field, rule))
+		}
+	}
+	check(c.Source != nil, "Source", "is required")
+	check(c.Store != nil, "Store", "is required")
+	check(c.Sink != nil, "Sink", "is required")
+	check(c.MaxFileResources > 0, "MaxFileResources", "must not be negative")
+	check(c.MaxFileBytes > 0, "MaxFileBytes", "must not be negative")
+	check(c.TTL > 0, "TTL", "must not be negative")
+	check(c.MaxAttempts > 0, "MaxAttempts", "must not be negative")
+	check(c.Lease >= time.Second, "Lease", "must be at least a second")
+	check(c.Slice > 0, "Slice", "must not be negative")
+	for _, name := range c.ResourceTypes {
+		check(fhir.IsResourceType(name), "ResourceTypes", fmt.Sprintf("has no FHIR R4 type %q", name))
+	}
+	return errors.Join(faults...)
+}
+
+// Exporter runs exports. Its methods are safe for concurrent use.
+type Exporter struct {
+	cfg   Config
+	types map[string]bool
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	stop    context.CancelFunc // ends the sweeper; nil before Start
+	swept   chan struct{}      // closed when the sweeper has returned
+	stopped bool
+}
+
+// New checks the configuration and returns an exporter, which accepts jobs at
+// once and works on them from [Exporter.Start] on. The error names every field
+// that is wrong.
+func New(cfg Config) (*Exporter, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	types := make(map[string]bool, len(cfg.ResourceTypes))
+	for _, name := range cfg.ResourceTypes {
+		types[name] = true
+	}
+	return &Exporter{cfg: cfg, types: types, log: cfg.Logger}, nil
+}
+
+func (e *Exporter) now() time.Time { return e.cfg.Now().UTC() }
+
+// Start begins to work: on the jobs that the store says are unfinished, and on
+// those to come. It returns at once; only the values of ctx are used. A second
+// call does nothing; after Stop the error is [ErrStopped].
+func (e *Exporter) Start(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.stopped:
+		return ErrStopped
+	case e.stop != nil:
+		return nil
+	}
+	if err := e.cfg.Runner.Start(ctx, e.Perform); err != nil {
+		return fmt.Errorf("start runner: %w", err)
+	}
+	sweepCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop, e.swept = stop, make(chan struct{})
+	go e.sweepUntilStopped(sweepCtx)
+	return nil
+}
+
+// Stop takes no more jobs, interrupts the work and waits until it has ended,
+// or until ctx ends, whose error it then returns. What was interrupted goes on
+// at the next Start on the same store. Stopping twice, or before Start, is fine.
+func (e *Exporter) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	e.stopped = true
+	stop, swept := e.stop, e.swept
+	e.mu.Unlock()
+	if stop == nil {
+		return nil
+	}
+	stop()
+	if err := e.cfg.Runner.Stop(ctx); err != nil {
+		return fmt.Errorf("stop runner: %w", err)
+	}
+	select {
+	case <-swept:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// KickOff accepts an export and returns its job. It reads no resource.
+//
+// Errors: [*RequestError], possibly several joined, for what cannot be
+// honoured; [ErrForbidden] for what this caller may not have; [ErrStopped].
+func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest) (Job, error) {
+	e.mu.Lock()
+	stopped := e.stopped
+	e.mu.Unlock()
+	if stopped {
+		return Job{}, ErrStopped
+	}
+	req, err := e.checkRequest(access, req)
+	if err != nil {
+		return Job{}, err
+	}
+	job := Job{
+		ID:        newJobID(),
+		Tenant:    access.Tenant,
+		Client:    access.Client,
+		Request:   req,
+		State:     JobAccepted,
+		CreatedAt: e.now(),
+	}
+	if err := e.cfg.Store.CreateJob(ctx, job); err != nil {
+		return Job{}, fmt.Errorf("create export job: %w", err)
+	}
+	e.log.InfoContext(ctx, "export accepted", "job", job.ID, "level", req.Level, "types", req.Types)
+	e.cfg.Observer.jobAccepted(ctx, job)
+	e.enqueue(ctx, job, dueTasks(job, nil, e.now()))
+	return job, nil
+}
+
+// Status returns the state of a job. A job that is not this caller's, has
+// expired or was deleted is [ErrJobNotFound].
+func (e *Exporter) Status(ctx context.Context, access Access, jobID string) (Status, error) {
+	job, err := e.job(ctx, access, jobID)
+	if err != nil {
+		return Status{}, err
+	}
+	status := Status{Job: job}
+	if job.State == JobFailed {
+		return status, nil
+	}
+	parts, err := e.cfg.Store.Parts(ctx, jobID)
+	if err != nil {
+		return Status{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
+	}
+	status.Progress = progressOf(job, parts)
+	if job.State == JobCompleted {
+		status.Files = OutputFiles(parts)
+	} else {
+		status.RetryAfter = retryAfter(job, status.Progress, e.now())
+	}
+	return status, nil
+}
+
+// job returns a job that the caller may see.
+func (e *Exporter) job(ctx context.Context, access Access, jobID string) (Job, error) {
+	if !ValidJobID(jobID) {
+		return Job{}, ErrJobNotFound
+	}
+	job, err := e.cfg.Store.Job(ctx, jobID)
+	if err != nil {
+		return Job{}, fmt.Errorf("read job %s: %w", jobID, err)
+	}
+	if !job.visibleTo(access.Caller, e.now()) {
+		return Job{}, ErrJobNotFound
+	}
+	return job, nil
+}
+
+// Delete ends a job, running or not. From its return on, status and files are
+// [ErrJobNotFound] for everybody; files are removed in the background (Bulk
+// Data Access, "Bulk Data Delete Request"). A job that is not this caller's is
+// ErrJobNotFound.
+func (e *Exporter) Delete(ctx context.Context, access Access, jobID string) error {
+	if !ValidJobID(jobID) {
+		return ErrJobNotFound
+	}
+	job, err := e.cfg.Store.UpdateJob(ctx, jobID, func(j *Job) error {
+		if !j.visibleTo(access.Caller, e.now()) {
+			return ErrJobNotFound
+		}
+		return j.markDeleted(e.now())
+	})
+	if err != nil {
+		return fmt.Errorf("delete job %s: %w", jobID, err)
+	}
+	e.log.InfoContext(ctx, "export deleted", "job", jobID)
+	e.cfg.Observer.jobEnded(ctx, job)
+	if canceler, ok := e.cfg.Runner.(RunnerCanceler); ok {
+		if err := canceler.CancelJob(ctx, jobID); err != nil {
+			e.log.WarnContext(ctx, "cancel tasks", "job", jobID, "error", err)
+		}
+	}
+	e.enqueue(ctx, job, dueTasks(job, nil, e.now()))
+	return nil
+}
+
+// OpenedFile is an output file that is being read.
+type OpenedFile struct {
+	FileReader
+	OutputFile
+	// ExpiresAt is until when the file can be fetched again.
+	ExpiresAt time.Time
+}
+
+// Size returns the length of the file in bytes.
+func (f OpenedFile) Size() int64 { return f.FileReader.Size() }
+
+// OpenFile opens a file of a completed export by its public name. The caller
+// closes it. Errors: [ErrJobNotFound] as for Status, [ErrFileNotFound] when the
+// job has no such file or is not completed.
+func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicName string) (OpenedFile, error) {
+	job, err := e.job(ctx, access, jobID)
+	if err != nil {
+		return OpenedFile{}, err
+	}
+	if job.State != JobCompleted {
+		return OpenedFile{}, ErrFileNotFound
+	}
+	parts, err := e.cfg.Store.Parts(ctx, jobID)
+	if err != nil {
+		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
+	}
+	for _, file := range OutputFiles(parts) {
+		if file.PublicName != publicName {
+			continue
+		}
+		reader, err := e.cfg.Sink.Open(ctx, jobID, file.Name)
+		if err != nil {
+			return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", publicName, jobID, err)
+		}
+		e.cfg.Observer.fileOpened(ctx, job, file)
+		return OpenedFile{FileReader: reader, OutputFile: file, ExpiresAt: job.ExpiresAt}, nil
+	}
+	return OpenedFile{}, ErrFileNotFound
+}
+
+// enqueue hands tasks to the runner. Trouble is only logged: the sweeper finds
+// whatever is due.
+func (e *Exporter) enqueue(ctx context.Context, job Job, tasks []Task) {
+	if len(tasks) == 0 {
+		return
+	}
+	if err := e.cfg.Runner.Enqueue(ctx, tasks...); err != nil && !errors.Is(err, ErrStopped) {
+		e.log.WarnContext(ctx, "enqueue tasks; the next sweep will", "job", job.ID, "error", err)
+	}
+}

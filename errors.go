@@ -1,0 +1,84 @@
+package bulkexport
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers tell apart with errors.Is. Whatever the library adds
+// (which job, which file) is wrapped around them.
+var (
+	// ErrJobNotFound means that there is no such job for this caller: it never
+	// existed, it belongs to another tenant or client, it expired, or it was
+	// deleted. Answer it with 404; the cases are deliberately one.
+	ErrJobNotFound = errors.New("export job not found")
+
+	// ErrJobExists is what [JobStore.CreateJob] returns for an id that is taken.
+	ErrJobExists = errors.New("export job exists already")
+
+	// ErrPartNotFound is what [JobStore.UpdatePart] returns for a part that the
+	// plan of an existing job does not have.
+	ErrPartNotFound = errors.New("part of export job not found")
+
+	// ErrFileNotFound means that the job has no such file, or does not show it
+	// yet. Answer it with 404.
+	ErrFileNotFound = errors.New("output file not found")
+
+	// ErrForbidden means that the caller is known but may not have what it
+	// asked for. Answer it with 403.
+	ErrForbidden = errors.New("not allowed")
+
+	// ErrStopped means that the exporter or runner is stopping and takes no more
+	// work. Answer it with 503.
+	ErrStopped = errors.New("exporter is stopped")
+)
+
+// RequestError says which part of a kick-off request cannot be honoured and
+// why. Its texts may be shown to the client. Answer it with 400.
+type RequestError struct {
+	// Parameter is the name of the offending parameter as the client wrote it,
+	// for example "_since".
+	Parameter string
+	// Code is the FHIR issue type that fits: "value" for a malformed value,
+	// "not-supported" for something this server does not do, "structure" for a
+	// parameter given too often.
+	Code string
+	// Reason is a sentence for the client: what is wrong and what would be right.
+	Reason string
+}
+
+// Error implements error.
+func (e *RequestError) Error() string {
+	return fmt.Sprintf("parameter %s: %s", e.Parameter, e.Reason)
+}
+
+// ResourceError is yielded by a [ResourceSource] for one resource that it
+// knows of but cannot deliver, for example because its stored form is damaged.
+// The export records it in an error file and goes on with the next resource;
+// any other error ends the read.
+type ResourceError struct {
+	// Type and ID name the resource; ID may be empty where it is not known.
+	// Both are written to the error file, never to a log.
+	Type, ID string
+	// Reason is a sentence for the client. It must not quote resource content.
+	Reason string
+	// Err is the cause, for the log. May be nil.
+	Err error
+}
+
+// Error implements error. It names the type only: ids are not for logs.
+func (e *ResourceError) Error() string {
+	return fmt.Sprintf("%s resource cannot be exported: %s", e.Type, e.Reason)
+}
+
+// Unwrap returns the cause.
+func (e *ResourceError) Unwrap() error { return e.Err }
+
+// faultList gathers request errors, so that a client learns of all at once.
+type faultList []error
+
+func (f *faultList) add(parameter, code, reason string) {
+	*f = append(*f, &RequestError{Parameter: parameter, Code: code, Reason: reason})
+}
+
+func (f faultList) err() error { return errors.Join(f...) }

@@ -1,0 +1,81 @@
+package bulkexport
+
+import (
+	"context"
+	"time"
+)
+
+// FilterFunc decides about each resource just before it is written: consent,
+// attribute-based access, redaction.
+//
+// It returns resource itself to keep it, other bytes to write those instead,
+// and nil to drop it; drops are counted. What it returns must be one complete
+// resource of the same type, and stay unchanged until the next call for the
+// same part. An error ends the attempt, which is made again later: a consent
+// service that is down neither loses nor leaks a resource.
+//
+// resource is lent: it is one line of valid JSON, not to be changed or kept.
+// The function is called from several goroutines at once; a retried part calls
+// it again for the same resources.
+type FilterFunc func(ctx context.Context, job Job, resourceType string, resource []byte) ([]byte, error)
+
+// Observer is told what happens, for metrics and audit. Nil fields are silent.
+//
+// The functions are called synchronously by the goroutine that did the work,
+// several at once: return quickly. Values carry no resource content.
+type Observer struct {
+	// JobAccepted is called for every accepted kick-off.
+	JobAccepted func(ctx context.Context, job Job)
+	// JobEnded is called once a job is completed, failed or deleted, by the
+	// process that ended it. A completed job that is deleted later ends twice.
+	JobEnded func(ctx context.Context, job Job)
+	// PartEnded is called after each attempt at a part.
+	PartEnded func(ctx context.Context, job Job, attempt PartAttempt)
+	// FileCommitted is called for each file once it is part of the export.
+	FileCommitted func(ctx context.Context, job Job, file File)
+	// FileOpened is called when an output file was opened for download.
+	FileOpened func(ctx context.Context, job Job, file OutputFile)
+}
+
+// PartAttempt reports one attempt at a part.
+type PartAttempt struct {
+	// Part is the part as it was stored last.
+	Part Part
+	// Took is how long the attempt ran.
+	Took time.Duration
+	// Err is why it ended early; nil when it finished or yielded.
+	Err error
+}
+
+func (o Observer) jobAccepted(ctx context.Context, job Job) {
+	if o.JobAccepted != nil {
+		o.JobAccepted(ctx, job)
+	}
+}
+
+func (o Observer) jobEnded(ctx context.Context, job Job) {
+	if o.JobEnded != nil {
+		o.JobEnded(ctx, job)
+	}
+}
+
+func (o Observer) partEnded(ctx context.Context, job Job, attempt PartAttempt) {
+	if o.PartEnded != nil {
+		o.PartEnded(ctx, job, attempt)
+	}
+}
+
+func (o Observer) filesCommitted(ctx context.Context, job Job, files []File) {
+	if o.FileCommitted == nil {
+		return
+	}
+	for _, file := range files {
+		o.FileCommitted(ctx, job, file)
+	}
+}
+
+func (o Observer) fileOpened(ctx context.Context, job Job, file OutputFile) {
+	if o.FileOpened != nil {
+		o.FileOpened(ctx, job, file)
+	}
+}

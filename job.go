@@ -1,0 +1,341 @@
+package bulkexport
+
+import (
+	"crypto/rand"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// JobState is where an export job is in its life:
+//
+//	accepted ──plan──► running ──all parts done──► completed
+//	    │                 │                            │
+//	    └────────┬────────┘                            │
+//	             ▼                                     ▼
+//	          failed ────────── delete ──────────► deleted ──► (gone)
+//
+// Every state but deleted can be deleted; deleted is for the clean-up only.
+type JobState string
+
+// The states of a job.
+const (
+	JobAccepted  JobState = "accepted"
+	JobRunning   JobState = "running"
+	JobCompleted JobState = "completed"
+	JobFailed    JobState = "failed"
+	JobDeleted   JobState = "deleted"
+)
+
+// Ended reports whether no more files will come.
+func (s JobState) Ended() bool {
+	return s == JobCompleted || s == JobFailed || s == JobDeleted
+}
+
+// Job is the record of one export. A [JobStore] keeps it; its JSON form is the
+// stored form and stays readable for later versions. All times are UTC.
+type Job struct {
+	// ID is unguessable: 26 lower-case letters and digits with 130 random bits.
+	ID string `json:"id"`
+	// Tenant and Client say who owns the job. Nobody else ever sees it.
+	Tenant string `json:"tenant"`
+	Client string `json:"client"`
+	// Request is what was asked for.
+	Request ExportRequest `json:"request"`
+	// State is the job's state.
+	State JobState `json:"state"`
+	// CreatedAt is the time of the kick-off.
+	CreatedAt time.Time `json:"createdAt"`
+	// StartedAt is when the plan was made; zero before.
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	// EndedAt is when the job was completed, failed or deleted; zero before.
+	EndedAt time.Time `json:"endedAt,omitzero"`
+	// ExpiresAt is when job and files may be removed; zero while running.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	// TransactionTime bounds every read (Bulk Data Access, "Response - Complete
+	// Status", transactionTime). It has milliseconds, is set once, before the
+	// first read, and is zero until then.
+	TransactionTime time.Time `json:"transactionTime,omitzero"`
+	// Consistency is what the source declared when the job was planned.
+	Consistency Consistency `json:"consistency,omitempty"`
+	// Failures counts attempts in a row to plan that came to nothing.
+	Failures int `json:"failures,omitempty"`
+	// FailureReason is a sentence for the client; empty unless failed.
+	FailureReason string `json:"failureReason,omitempty"`
+}
+
+// Part is a key range of one resource type: the unit of work, of retry and of
+// parallelism. Its files are cut by size, not by part. A [JobStore] keeps it;
+// its JSON form is the stored form.
+type Part struct {
+	// Index is the part's place in the plan, from 0.
+	Index int `json:"index"`
+	// Type is the resource type.
+	Type string `json:"type"`
+	// After (exclusive) and UpTo (inclusive) are the range; nil is open.
+	After []byte `json:"after,omitempty"`
+	UpTo  []byte `json:"upTo,omitempty"`
+	// Total is how many resources the source counted, or -1 if it cannot.
+	Total int64 `json:"total"`
+
+	// Done is true when the whole range is in committed files.
+	Done bool `json:"done"`
+	// Cursor is the key of the last resource that is dealt with in committed
+	// files; nil before the first.
+	Cursor []byte `json:"cursor,omitempty"`
+	// Files are the committed files, in order.
+	Files []File `json:"files,omitempty"`
+	// Processed, Dropped and Errors count resources up to Cursor: all that were
+	// read, those that a filter dropped, and those that became error lines.
+	Processed int64 `json:"processed"`
+	Dropped   int64 `json:"dropped,omitempty"`
+	Errors    int64 `json:"errors,omitempty"`
+	// Seen is the highest number of resources ever read, for progress: it is
+	// ahead of Processed while a file is in the making, and never goes back.
+	Seen int64 `json:"seen"`
+
+	// Attempt numbers the claims. A worker names its attempt in every update,
+	// and is refused once a later one exists.
+	Attempt int `json:"attempt"`
+	// LeaseUntil is until when the current attempt is believed alive; zero when
+	// nobody works on the part.
+	LeaseUntil time.Time `json:"leaseUntil,omitzero"`
+	// Failures counts attempts in a row that have not committed anything.
+	Failures int `json:"failures,omitempty"`
+}
+
+// File is one committed output file.
+type File struct {
+	// Name is the name in the sink, with part and attempt in it. Clients see
+	// another one, see [OutputFiles].
+	Name string `json:"name"`
+	// Type is the resource type of every line: OperationOutcome for error files.
+	Type string `json:"type"`
+	// Kind says in which list of the manifest the file stands.
+	Kind FileKind `json:"kind"`
+	// Count is the number of lines, never 0. Size is the length in bytes.
+	Count int64 `json:"count"`
+	Size  int64 `json:"size"`
+	// SHA256 is the hash of the content in lower-case hexadecimal.
+	SHA256 string `json:"sha256"`
+}
+
+// FileKind is the list of the manifest that a file stands in.
+type FileKind string
+
+// The kinds of files.
+const (
+	FileOutput FileKind = "output"
+	FileError  FileKind = "error"
+)
+
+// What a worker is told when its update may not be made.
+var (
+	errJobOver   = errors.New("job takes no more updates")
+	errPartDone  = errors.New("part is done")
+	errPartTaken = errors.New("part is claimed by a live attempt")
+	errFenced    = errors.New("a later attempt has the part")
+	errExhausted = errors.New("all attempts are used up")
+)
+
+var jobIDPattern = regexp.MustCompile(`^[a-z2-7]{26}$`)
+
+// ValidJobID reports whether s has the form of a job id. Anything else cannot
+// name a job and need not be looked up.
+func ValidJobID(s string) bool { return jobIDPattern.MatchString(s) }
+
+func newJobID() string { return strings.ToLower(rand.Text()) }
+
+// visibleTo reports whether the caller may know that the job exists.
+func (j *Job) visibleTo(c Caller, now time.Time) bool {
+	return j.Tenant == c.Tenant && j.Client == c.Client && j.State != JobDeleted && !j.expired(now)
+}
+
+func (j *Job) expired(now time.Time) bool {
+	return j.State.Ended() && !now.Before(j.ExpiresAt)
+}
+
+// beginPlan counts an attempt to plan, before it is made, so that a plan that
+// kills its process is counted too.
+func (j *Job) beginPlan(maxAttempts int) error {
+	switch {
+	case j.State != JobAccepted:
+		return errJobOver
+	case j.Failures >= maxAttempts:
+		return errExhausted
+	}
+	j.Failures++
+	return nil
+}
+
+// fixTime sets transactionTime, rounded down to the milliseconds that the
+// client will see, so that what it is told is never later than what is read.
+func (j *Job) fixTime(t time.Time, c Consistency) error {
+	if j.State != JobAccepted {
+		return errJobOver
+	}
+	if j.TransactionTime.IsZero() {
+		j.TransactionTime = t.UTC().Truncate(time.Millisecond)
+		j.Consistency = c
+	}
+	return nil
+}
+
+func (j *Job) run(now time.Time) error {
+	if j.State != JobAccepted {
+		return errJobOver
+	}
+	j.State = JobRunning
+	j.StartedAt = now
+	j.Failures = 0
+	return nil
+}
+
+func (j *Job) complete(now time.Time, ttl time.Duration) error {
+	if j.State != JobRunning {
+		return errJobOver
+	}
+	j.State = JobCompleted
+	j.EndedAt, j.ExpiresAt = now, now.Add(ttl)
+	return nil
+}
+
+func (j *Job) fail(reason string, now time.Time, ttl time.Duration) error {
+	if j.State.Ended() {
+		return errJobOver
+	}
+	j.State = JobFailed
+	j.FailureReason = reason
+	j.EndedAt, j.ExpiresAt = now, now.Add(ttl)
+	return nil
+}
+
+// markDeleted is final: whatever comes later finds no job.
+func (j *Job) markDeleted(now time.Time) error {
+	if j.State == JobDeleted {
+		return errJobOver
+	}
+	j.State = JobDeleted
+	j.EndedAt = now
+	return nil
+}
+
+// claim gives the part to a new attempt. The attempt is counted as a failure
+// until it commits something, so that one which kills its process is counted.
+func (p *Part) claim(j Job, now time.Time, lease time.Duration, maxAttempts int) error {
+	switch {
+	case j.State != JobRunning:
+		return errJobOver
+	case p.Done:
+		return errPartDone
+	case now.Before(p.LeaseUntil):
+		return errPartTaken
+	case p.Failures >= maxAttempts:
+		return errExhausted
+	}
+	p.Attempt++
+	p.Failures++
+	p.LeaseUntil = now.Add(lease)
+	return nil
+}
+
+// hold checks that the attempt may still update the part.
+func (p *Part) hold(j Job, attempt int) error {
+	switch {
+	case j.State != JobRunning:
+		return errJobOver
+	case p.Done || p.Attempt != attempt:
+		return errFenced
+	}
+	return nil
+}
+
+func (p *Part) renew(j Job, attempt int, seen int64, until time.Time) error {
+	if err := p.hold(j, attempt); err != nil {
+		return err
+	}
+	p.LeaseUntil = until
+	p.Seen = max(p.Seen, seen)
+	return nil
+}
+
+// progress is what an attempt adds to its part in one commit.
+type partProgress struct {
+	files                      []File
+	cursor                     []byte
+	processed, dropped, errors int64
+	done                       bool
+}
+
+func (p *Part) commit(j Job, attempt int, add partProgress, until time.Time) error {
+	if err := p.hold(j, attempt); err != nil {
+		return err
+	}
+	p.Files = append(slices.Clone(p.Files), add.files...)
+	if len(add.cursor) > 0 {
+		p.Cursor = slices.Clone(add.cursor)
+	}
+	p.Processed += add.processed
+	p.Dropped += add.dropped
+	p.Errors += add.errors
+	p.Seen = max(p.Seen, p.Processed)
+	p.Failures = 0
+	p.LeaseUntil = until
+	if add.done {
+		p.Done = true
+		p.LeaseUntil = time.Time{}
+	}
+	return nil
+}
+
+// release ends an attempt before the part is done, also that of a job which is
+// over. An attempt that was told to stop is not counted as a failure.
+func (p *Part) release(attempt int, failed bool) error {
+	if p.Done || p.Attempt != attempt {
+		return errFenced
+	}
+	p.LeaseUntil = time.Time{}
+	if !failed && p.Failures > 0 {
+		p.Failures--
+	}
+	return nil
+}
+
+// dueTasks says what has to be done next for a job, as of now. Whoever
+// performs the tasks may be told of them any number of times.
+func dueTasks(j Job, parts []Part, now time.Time) []Task {
+	task := Task{JobID: j.ID, Tenant: j.Tenant}
+	switch {
+	case j.State == JobDeleted, j.expired(now):
+		task.Kind = TaskDelete
+		return []Task{task}
+	case j.State == JobAccepted:
+		task.Kind = TaskPlan
+		return []Task{task}
+	case j.State != JobRunning:
+		return nil
+	}
+	var tasks []Task
+	open := 0
+	for _, p := range parts {
+		if p.Done {
+			continue
+		}
+		open++
+		if !now.Before(p.LeaseUntil) {
+			tasks = append(tasks, Task{Kind: TaskPart, JobID: j.ID, Tenant: j.Tenant, Part: p.Index})
+		}
+	}
+	if open == 0 {
+		task.Kind = TaskFinish
+		return []Task{task}
+	}
+	return tasks
+}
+
+// abandoned reports whether no live attempt can still write files of the job.
+func abandoned(parts []Part, now time.Time) bool {
+	return !slices.ContainsFunc(parts, func(p Part) bool { return now.Before(p.LeaseUntil) })
+}

@@ -1,0 +1,250 @@
+package bulkexport
+
+import (
+	"context"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// Pool is the [Runner] in this process: a fixed number of workers. Tenants take
+// turns, and within a tenant tasks go first in, first out. A failed task comes
+// again after a pause that grows from half a second to half a minute. What is
+// queued is forgotten when the process ends.
+type Pool struct {
+	workers int
+
+	mu   sync.Mutex
+	wake sync.Cond // on mu: there may be a task to take, or closed is set
+	// queues has the waiting tasks of each tenant; turns has the tenants with
+	// any, the next one first.
+	queues  map[string][]Task
+	turns   []string
+	queued  map[Task]bool
+	running map[Task]context.CancelFunc
+	retries map[Task]*retry
+	cancel  context.CancelFunc // ends all tasks; nil before Start
+	closed  bool
+	done    sync.WaitGroup
+}
+
+// retry is the state of a task that has failed: waiting while timer is set.
+type retry struct {
+	pause *backoff.ExponentialBackOff
+	timer *time.Timer
+}
+
+// NewPool returns a pool of so many workers; 0 means one for each processor.
+func NewPool(workers int) *Pool {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	p := &Pool{
+		workers: workers,
+		queues:  map[string][]Task{},
+		queued:  map[Task]bool{},
+		running: map[Task]context.CancelFunc{},
+		retries: map[Task]*retry{},
+	}
+	p.wake.L = &p.mu
+	return p
+}
+
+var _ interface {
+	Runner
+	RunnerCanceler
+} = (*Pool)(nil)
+
+// Enqueue implements [Runner]. A task that waits already is not queued twice;
+// one that is being performed is performed once more afterwards.
+func (p *Pool) Enqueue(_ context.Context, tasks ...Task) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrStopped
+	}
+	for _, task := range tasks {
+		if r := p.retries[task]; r == nil || r.timer == nil {
+			p.push(task)
+		}
+	}
+	return nil
+}
+
+func (p *Pool) push(task Task) {
+	if p.queued[task] {
+		return
+	}
+	p.queued[task] = true
+	queue := p.queues[task.Tenant]
+	if len(queue) == 0 {
+		p.turns = append(p.turns, task.Tenant)
+	}
+	p.queues[task.Tenant] = append(queue, task)
+	p.wake.Signal()
+}
+
+// Start implements [Runner]. A second call does nothing.
+func (p *Pool) Start(ctx context.Context, fn func(context.Context, Task) error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrStopped
+	}
+	if p.cancel != nil {
+		return nil
+	}
+	ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for range p.workers {
+		p.done.Go(func() { p.work(ctx, fn) })
+	}
+	return nil
+}
+
+// Stop implements [Runner].
+func (p *Pool) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	if p.cancel != nil {
+		p.cancel()
+	}
+	for _, r := range p.retries {
+		r.stop()
+	}
+	p.wake.Broadcast()
+	p.mu.Unlock()
+
+	idle := make(chan struct{})
+	go func() {
+		p.done.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CancelJob implements [RunnerCanceler]. Tasks that delete stay.
+func (p *Pool) CancelJob(_ context.Context, jobID string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	concerns := func(t Task) bool { return t.JobID == jobID && t.Kind != TaskDelete }
+	for tenant, queue := range p.queues {
+		p.setQueue(tenant, slices.DeleteFunc(queue, concerns))
+	}
+	maps.DeleteFunc(p.queued, func(t Task, _ bool) bool { return concerns(t) })
+	for task, cancel := range p.running {
+		if concerns(task) {
+			cancel()
+		}
+	}
+	for task, r := range p.retries {
+		if concerns(task) {
+			r.stop()
+			delete(p.retries, task)
+		}
+	}
+	return nil
+}
+
+func (p *Pool) work(ctx context.Context, fn func(context.Context, Task) error) {
+	for {
+		task, taskCtx, ok := p.take(ctx)
+		if !ok {
+			return
+		}
+		err := fn(taskCtx, task)
+		p.finish(ctx, task, err)
+	}
+}
+
+// take waits for a task and marks it as running.
+func (p *Pool) take(ctx context.Context) (Task, context.Context, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if p.closed {
+			return Task{}, nil, false
+		}
+		if task, ok := p.next(); ok {
+			taskCtx, cancel := context.WithCancel(ctx)
+			p.running[task] = cancel
+			return task, taskCtx, true
+		}
+		p.wake.Wait()
+	}
+}
+
+// next takes the first task that is not running from the first tenant that has
+// one, and sends that tenant to the end of the line.
+func (p *Pool) next() (Task, bool) {
+	for n, tenant := range p.turns {
+		queue := p.queues[tenant]
+		i := slices.IndexFunc(queue, func(t Task) bool { return p.running[t] == nil })
+		if i < 0 {
+			continue
+		}
+		task := queue[i]
+		delete(p.queued, task)
+		p.turns = append(slices.Delete(p.turns, n, n+1), tenant)
+		p.setQueue(tenant, slices.Delete(queue, i, i+1))
+		return task, true
+	}
+	return Task{}, false
+}
+
+func (p *Pool) setQueue(tenant string, queue []Task) {
+	if len(queue) > 0 {
+		p.queues[tenant] = queue
+		return
+	}
+	delete(p.queues, tenant)
+	p.turns = slices.DeleteFunc(p.turns, func(t string) bool { return t == tenant })
+}
+
+// finish ends a task, and puts it off when it failed.
+func (p *Pool) finish(ctx context.Context, task Task, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running[task]()
+	delete(p.running, task)
+	p.wake.Broadcast()
+	if err == nil {
+		delete(p.retries, task)
+		return
+	}
+	if p.closed || ctx.Err() != nil {
+		return
+	}
+	r := p.retries[task]
+	if r == nil {
+		r = &retry{pause: backoff.NewExponentialBackOff()}
+		r.pause.MaxInterval = 30 * time.Second
+		p.retries[task] = r
+	}
+	r.timer = time.AfterFunc(r.pause.NextBackOff(), func() { p.again(task, r) })
+}
+
+// again queues a task whose pause is over, unless it was cancelled meanwhile.
+func (p *Pool) again(task Task, r *retry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.retries[task] != r {
+		return
+	}
+	r.timer = nil
+	p.push(task)
+}
+
+func (r *retry) stop() {
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}

@@ -1,0 +1,133 @@
+package bulkexport
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// ResourceSource reads the resources of a FHIR server. It is the one seam that
+// every host has to fill itself, so it asks for little: which types there are,
+// and a stream of one type in a fixed order.
+//
+// What an implementation promises:
+//
+//   - Methods are safe for concurrent use; several streams run at once.
+//   - A cancelled context ends a call or a stream soon (within a second), with
+//     an error that wraps the context's.
+//   - Nothing of one tenant is ever visible through a query for another.
+//
+// Further abilities are optional interfaces, found by type assertion when the
+// exporter is made: [SourceClock], [SourceCounter], [SourceSplitter],
+// [SourceConsistency]. Package sourcetest proves an implementation.
+type ResourceSource interface {
+	// Types returns the resource types that may hold resources in the scope,
+	// each once, in any order. Naming a type that turns out to be empty is fine;
+	// leaving out one that is not loses data. An empty scope gives an empty
+	// slice and no error.
+	Types(ctx context.Context, scope Scope) ([]string, error)
+
+	// Resources streams the resources that the query selects, in ascending
+	// order of Resource.Key, each exactly once: the version that was current at
+	// q.AsOf, or (for a source that declares itself [Bounded]) the current one.
+	//
+	// The stream ends with the first error it yields, except that a
+	// [*ResourceError] concerns one resource only and the stream goes on; its
+	// Resource carries the Key. When the consumer stops early, the source frees
+	// what it holds (rows, connections) before the loop statement returns.
+	// A type without resources gives an empty stream.
+	Resources(ctx context.Context, q Query) iter.Seq2[Resource, error]
+}
+
+// Resource is one resource as a source yields it.
+//
+// Both slices are lent: they are valid until the next resource is asked for,
+// and the consumer must not change them.
+type Resource struct {
+	// Key is the resource's position in the order of its type: unique within
+	// tenant and type, compared by the source alone, opaque to everyone else. It
+	// must keep its meaning across processes, since an interrupted export goes
+	// on after the last key it wrote. At most 1 KiB.
+	Key []byte
+	// JSON is one complete FHIR resource. A raw line break between its tokens
+	// is allowed and is taken out; everything else reaches the file as it is.
+	JSON []byte
+}
+
+// Scope is the population that an export reads from.
+type Scope struct {
+	// Tenant is the partition of the host's data, as its authorization hook
+	// named it. May be empty where the host has but one.
+	Tenant string
+	// Level is the export level. At [LevelPatient] a source yields every
+	// Patient and all resources in the Patient compartment of any of them
+	// (Bulk Data Access, "Patient level export").
+	Level Level
+}
+
+// Query selects a key range of one resource type. Times are UTC.
+type Query struct {
+	Scope
+	// Type is the resource type to read.
+	Type string
+	// After excludes resources up to and including this key; nil starts at the
+	// first one. UpTo excludes resources beyond this key; nil goes to the last.
+	// Both are keys (or cuts) that the same source produced.
+	After, UpTo []byte
+	// Since, if not zero, selects resources last updated strictly later.
+	Since time.Time
+	// Until, if not zero, selects resources last updated strictly earlier.
+	Until time.Time
+	// AsOf is the transactionTime of the export: the state to read is the one
+	// at this moment, changes made at exactly this moment included. Zero means
+	// the current state.
+	AsOf time.Time
+}
+
+// SourceClock is implemented by a source that can say up to which moment its
+// data is complete. Without it the exporter takes its own clock.
+type SourceClock interface {
+	// TransactionTime returns a moment T such that every change with a last
+	// update at or before T is already visible to queries with AsOf = T, and no
+	// later commit will carry a last update at or before T. The exporter rounds
+	// it down to milliseconds, so an implementation whose changes are stamped
+	// more finely must allow for that.
+	TransactionTime(ctx context.Context, tenant string) (time.Time, error)
+}
+
+// SourceCounter is implemented by a source that can count cheaply. With it,
+// progress is a percentage.
+type SourceCounter interface {
+	// Count returns how many resources the query selects. An estimate is
+	// allowed: it is used for progress only.
+	Count(ctx context.Context, q Query) (int64, error)
+}
+
+// SourceSplitter is implemented by a source that can cut a type into key
+// ranges of similar size, so that one large type is read by several workers.
+type SourceSplitter interface {
+	// Split returns ascending keys c1 < c2 < … such that each of the ranges
+	// (q.After, c1], (c1, c2], …, (cn, q.UpTo] selects about size resources. No
+	// cuts means that the range is small or cannot be divided. size is positive.
+	// The cuts must stay valid for later queries, in any process.
+	Split(ctx context.Context, q Query, size int64) ([][]byte, error)
+}
+
+// SourceConsistency is implemented by a source that reads less strictly, or
+// says that it does not. Without it a source counts as [Bounded].
+type SourceConsistency interface {
+	// Consistency returns the level that all queries of this source have.
+	Consistency() Consistency
+}
+
+// Consistency says how exactly a source keeps to Query.AsOf.
+type Consistency string
+
+const (
+	// Snapshot: queries read the state at AsOf, whatever was written since.
+	Snapshot Consistency = "snapshot"
+	// Bounded: the source holds current versions only. A resource that changes
+	// while the export runs may appear in its newer version, or, when deleted,
+	// not at all; it is never lost to the next incremental export.
+	Bounded Consistency = "bounded"
+)

@@ -1,0 +1,79 @@
+package bulkexport
+
+import (
+	"context"
+	"time"
+)
+
+// JobStore remembers jobs and their parts. It knows nothing of what they mean:
+// every rule (who may claim, what may follow what) is in the function that an
+// update is given, so an adapter only has to run that function atomically.
+//
+// What an implementation promises:
+//
+//   - Methods are safe for concurrent use, and between processes if the store
+//     is shared by them.
+//   - What it takes and what it returns are copies: changing a slice afterwards
+//     on one side does not change the other.
+//   - Times come back in UTC, equal to the microsecond at least; zero stays zero.
+//   - Read after write: a call that starts after another returned sees its
+//     effect, from any process. When a method has returned nil its effect
+//     survives a crash of the process.
+//   - A context that ends makes the call fail with an error that wraps the
+//     context's.
+//
+// Package storetest proves an implementation.
+type JobStore interface {
+	// CreateJob stores a new job. A taken id is [ErrJobExists].
+	CreateJob(ctx context.Context, job Job) error
+
+	// Job returns a job without its parts. Absent is [ErrJobNotFound].
+	Job(ctx context.Context, id string) (Job, error)
+
+	// UpdateJob reads the job, calls fn with it, and stores what fn made of it,
+	// all or nothing, with no other update of the job in between. It returns the
+	// job as stored. Absent is [ErrJobNotFound], and fn is not called.
+	//
+	// An error from fn leaves the job as it was and is returned such that
+	// errors.Is and errors.As find it. fn may be called again when the
+	// attempt conflicted with another; it must not call the store, and must not
+	// change ID or Tenant.
+	UpdateJob(ctx context.Context, id string, fn func(*Job) error) (Job, error)
+
+	// Jobs returns jobs that match the filter, in ascending order of id.
+	Jobs(ctx context.Context, filter JobFilter) ([]Job, error)
+
+	// DeleteJob removes a job and its parts. Absent is no error.
+	DeleteJob(ctx context.Context, id string) error
+
+	// SetParts stores the plan of a job, once: when the job has parts already it
+	// changes nothing and returns nil. All parts appear together or not at all.
+	// Part.Index runs from 0 without gaps. Absent job is [ErrJobNotFound].
+	SetParts(ctx context.Context, jobID string, parts []Part) error
+
+	// Parts returns the parts of a job in order of Index; none is an empty
+	// slice. Absent job is [ErrJobNotFound].
+	Parts(ctx context.Context, jobID string) ([]Part, error)
+
+	// UpdatePart is UpdateJob for one part: it reads job and part, calls fn with
+	// both, and stores the part (not the job). The job that fn sees is the stored
+	// one: no update of that job is committed between fn's reading it and the
+	// part's being stored. Updates of different parts do not wait for each
+	// other longer than a write takes. Absent job is [ErrJobNotFound], absent
+	// part [ErrPartNotFound].
+	UpdatePart(ctx context.Context, jobID string, index int, fn func(Job, *Part) error) (Part, error)
+}
+
+// JobFilter selects jobs. Zero fields select all.
+type JobFilter struct {
+	// States selects jobs in one of these states.
+	States []JobState
+	// Tenant, if not nil, selects jobs of this tenant (which may be "").
+	Tenant *string
+	// ExpiredBy, if not zero, selects jobs whose ExpiresAt is set and not later.
+	ExpiredBy time.Time
+	// After selects jobs with a greater id: the last one of the page before.
+	After string
+	// Limit bounds the number of jobs returned; 0 means no bound.
+	Limit int
+}
