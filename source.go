@@ -124,9 +124,9 @@ type SourceConsistency interface {
 type Consistency string
 
 const (
-	// Snapshot: queries read the state at AsOf, whatever was written since.
+	// Snapshot says that queries read the state at AsOf, whatever was written since.
 	Snapshot Consistency = "snapshot"
-	// Bounded: the source holds current versions only. A resource that changes
+	// Bounded says that the source holds current versions only. A resource that changes
 	// while the export runs may appear in its newer version, or, when deleted,
 	// not at all; it is never lost to the next incremental export.
 	Bounded Consistency = "bounded"

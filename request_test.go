@@ -1,0 +1,123 @@
+package bulkexport_test
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport"
+)
+
+func TestParseRequest(t *testing.T) {
+	t.Parallel()
+	instant := func(s string) time.Time {
+		parsed, err := time.Parse(time.RFC3339Nano, s)
+		require.NoError(t, err)
+		return parsed.UTC()
+	}
+	for query, want := range map[string]bulkexport.ExportRequest{
+		"":              {},
+		"_type=Patient": {Types: []string{"Patient"}},
+		"_type=Patient,Observation&_type=Condition,Patient": {Types: []string{"Condition", "Observation", "Patient"}},
+		"_type=Patient%2CObservation":                       {Types: []string{"Observation", "Patient"}},
+		"_since=2026-01-31T08:00:00Z":                       {Since: instant("2026-01-31T08:00:00Z")},
+		"_since=2026-01-31T08:00:00.123456%2B02:00":         {Since: instant("2026-01-31T06:00:00.123456Z")},
+		"_since=2026-01-31T08:00:00+02:00":                  {Since: instant("2026-01-31T06:00:00Z")},
+		"_since=2026-01-31T08:00:00-11:30":                  {Since: instant("2026-01-31T19:30:00Z")},
+		"_outputFormat=ndjson":                              {},
+		"_outputFormat=application/ndjson":                  {},
+		"_outputFormat=application/fhir%2Bndjson":           {},
+		"_outputFormat=application/fhir+ndjson":             {},
+	} {
+		params, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		got, err := bulkexport.ParseRequest(bulkexport.LevelPatient, "http://host/x?"+query, params)
+		require.NoError(t, err, query)
+		want.Level, want.URL = bulkexport.LevelPatient, "http://host/x?"+query
+		require.Equal(t, want, got, query)
+	}
+}
+
+func TestParseRequestRefuses(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string][2]string{ // parameter and code
+		"_type=":                                    {"_type", "value"},
+		"_type=Patient,,Observation":                {"_type", "value"},
+		"_type=Patient,":                            {"_type", "value"},
+		"_type=patient":                             {"_type", "not-supported"},
+		"_type=NoSuchType":                          {"_type", "not-supported"},
+		"_type=Patient%20":                          {"_type", "not-supported"},
+		"_type=Resource":                            {"_type", "not-supported"},
+		"_since=":                                   {"_since", "value"},
+		"_since=2026":                               {"_since", "value"},
+		"_since=2026-01-31":                         {"_since", "value"},
+		"_since=2026-01-31T08:00Z":                  {"_since", "value"},
+		"_since=2026-01-31T08:00:00":                {"_since", "value"},
+		"_since=2026-02-30T08:00:00Z":               {"_since", "value"},
+		"_since=2026-01-31T25:00:00Z":               {"_since", "value"},
+		"_since=2026-01-31t08:00:00z":               {"_since", "value"},
+		"_since=2026-01-31T08:00:00,5Z":             {"_since", "value"},
+		"_since=yesterday":                          {"_since", "value"},
+		"_since=2026-01-31T08:00:00Z&_since=x":      {"_since", "structure"},
+		"_outputFormat=":                            {"_outputFormat", "not-supported"},
+		"_outputFormat=text/csv":                    {"_outputFormat", "not-supported"},
+		"_outputFormat=ndjson&_outputFormat=ndjson": {"_outputFormat", "structure"},
+		"_typeFilter=Patient%3Factive%3Dtrue":       {"_typeFilter", "not-supported"},
+		"_Type=Patient":                             {"_Type", "not-supported"},
+		"x=1":                                       {"x", "not-supported"},
+	} {
+		params, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		_, err = bulkexport.ParseRequest(bulkexport.LevelSystem, "", params)
+		var fault *bulkexport.RequestError
+		require.ErrorAs(t, err, &fault, query)
+		require.Equal(t, want, [2]string{fault.Parameter, fault.Code}, query)
+		require.NotEmpty(t, fault.Reason)
+	}
+}
+
+func TestParseRequestReportsAllFaults(t *testing.T) {
+	t.Parallel()
+	_, err := bulkexport.ParseRequest(bulkexport.LevelSystem, "", url.Values{
+		"_since": {"x"}, "_type": {"Nope"}, "_elements": {"id"},
+	})
+	text := err.Error()
+	require.Less(t, strings.Index(text, "_elements"), strings.Index(text, "_since"))
+	require.Less(t, strings.Index(text, "_since"), strings.Index(text, "_type"))
+}
+
+func FuzzParseRequest(f *testing.F) {
+	f.Add("_type=Patient,Observation&_since=2026-01-31T08:00:00Z&_outputFormat=ndjson")
+	f.Add("_since=2026-01-31T08:00:00+02:00&_type=")
+	f.Add("_type=\xff%00,Patient")
+	f.Fuzz(func(t *testing.T, query string) {
+		params, err := url.ParseQuery(query)
+		if err != nil {
+			t.Skip()
+		}
+		req, err := bulkexport.ParseRequest(bulkexport.LevelSystem, query, params)
+		if err != nil {
+			var fault *bulkexport.RequestError
+			if !errors.As(err, &fault) || fault.Parameter == "" && !params.Has("") {
+				t.Fatalf("%q: no parameter is blamed by %v", query, err)
+			}
+			return
+		}
+		// What was accepted means the same when it is written out again.
+		again := url.Values{}
+		if req.Types != nil {
+			again.Set("_type", strings.Join(req.Types, ","))
+		}
+		if !req.Since.IsZero() {
+			again.Set("_since", req.Since.Format(time.RFC3339Nano))
+		}
+		same, err := bulkexport.ParseRequest(bulkexport.LevelSystem, query, again)
+		if err != nil || !same.Since.Equal(req.Since) || strings.Join(same.Types, ",") != strings.Join(req.Types, ",") {
+			t.Fatalf("%q: %+v, then %+v, %v", query, req, same, err)
+		}
+	})
+}
