@@ -293,13 +293,11 @@ func (e *Exporter) Delete(ctx context.Context, access Access, jobID string) erro
 // OpenedFile is an output file that is being read.
 type OpenedFile struct {
 	FileReader
-	OutputFile
+	// File describes it.
+	File OutputFile
 	// ExpiresAt is until when the file can be fetched again.
 	ExpiresAt time.Time
 }
-
-// Size returns the length of the file in bytes.
-func (f OpenedFile) Size() int64 { return f.FileReader.Size() }
 
 // OpenFile opens a file of a completed export by its public name. The caller
 // closes it. Errors: [ErrJobNotFound] as for Status, [ErrFileNotFound] when the
@@ -325,7 +323,7 @@ func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicNam
 			return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", publicName, jobID, err)
 		}
 		e.cfg.Observer.fileOpened(ctx, job, file)
-		return OpenedFile{FileReader: reader, OutputFile: file, ExpiresAt: job.ExpiresAt}, nil
+		return OpenedFile{FileReader: reader, File: file, ExpiresAt: job.ExpiresAt}, nil
 	}
 	return OpenedFile{}, ErrFileNotFound
 }

@@ -63,7 +63,7 @@ func (e *Exporter) endAttempt(ctx context.Context, task Task, a *attempt, cause 
 	var job Job
 	part, err := e.cfg.Store.UpdatePart(record, task.JobID, task.Part, func(j Job, p *Part) error {
 		job = j
-		return p.release(a.part.Attempt, failed)
+		return p.release(a.number, failed)
 	})
 	if job.State == JobDeleted {
 		e.enqueue(record, job, dueTasks(job, nil, e.now()))
@@ -79,23 +79,26 @@ func (e *Exporter) endAttempt(ctx context.Context, task Task, a *attempt, cause 
 	return cause
 }
 
-// attempt writes the files of a part. Its fields belong to the goroutine that
-// runs it, but for seen, which the heartbeat reads.
+// attempt writes the files of a part. The fields up to seen are shared with the
+// heartbeat, all others belong to the goroutine that runs it.
 type attempt struct {
-	e        *Exporter
-	job      Job
-	part     Part
+	e      *Exporter
+	job    Job
+	index  int // of the part
+	number int // of the attempt
+	seen   atomic.Int64
+
+	part     Part // as stored last
 	deadline time.Time
 	line     pipeline
 	output   *outputStream
 	errors   *outputStream
 	add      partProgress
-	seen     atomic.Int64
 }
 
 func (e *Exporter) newAttempt(job Job, part Part) *attempt {
 	a := &attempt{
-		e: e, job: job, part: part,
+		e: e, job: job, index: part.Index, number: part.Attempt, part: part,
 		deadline: e.now().Add(e.cfg.Slice),
 		line:     pipeline{job: job, resourceType: part.Type, filter: e.cfg.Filter},
 	}
@@ -122,7 +125,7 @@ func (a *attempt) run(ctx context.Context) error {
 // abort throws away the files that were not committed.
 func (a *attempt) abort(ctx context.Context) {
 	if err := errors.Join(a.output.abort(), a.errors.abort()); err != nil {
-		a.e.log.WarnContext(ctx, "abort file", "job", a.job.ID, "part", a.part.Index, "error", err)
+		a.e.log.WarnContext(ctx, "abort file", "job", a.job.ID, "part", a.index, "error", err)
 	}
 }
 
@@ -209,8 +212,8 @@ func (a *attempt) commit(ctx context.Context, done bool) error {
 		}
 	}
 	a.add.done = done
-	part, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.part.Index, func(j Job, p *Part) error {
-		return p.commit(j, a.part.Attempt, a.add, a.e.now().Add(a.e.cfg.Lease))
+	part, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.index, func(j Job, p *Part) error {
+		return p.commit(j, a.number, a.add, a.e.now().Add(a.e.cfg.Lease))
 	})
 	if err != nil {
 		return fmt.Errorf("record files: %w", err)
@@ -256,8 +259,8 @@ func (a *attempt) heartbeat(ctx context.Context, lost context.CancelCauseFunc) f
 }
 
 func (a *attempt) renew(ctx context.Context, until time.Time) error {
-	_, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.part.Index, func(j Job, p *Part) error {
-		return p.renew(j, a.part.Attempt, a.seen.Load(), until)
+	_, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.index, func(j Job, p *Part) error {
+		return p.renew(j, a.number, a.seen.Load(), until)
 	})
 	return err
 }
