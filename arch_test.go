@@ -51,7 +51,9 @@ var rules = []rule{
 	{"source/sourcetest", []string{module + "/fhir"}},
 	{"sink/sinktest", nil},
 	{"store/gormstore", []string{"gorm.io/gorm", "github.com/cenkalti/backoff/v5"}},
-	{"source/gormsource", []string{"gorm.io/gorm", "github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", module + "/fhir"}},
+	{"source/gormsource", []string{
+		"gorm.io/gorm", "github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", module + "/fhir",
+	}},
 	{"source/", []string{module + "/fhir"}},
 	{"store/", nil},
 	{"sink/", nil},

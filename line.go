@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -248,9 +249,8 @@ func (s *lineScanner) text() {
 	s.fail("string without end")
 }
 
-// plainPrefix returns how many bytes of b can be passed over at once: a lower
-// bound of those before the first quote, backslash or control character, eight
-// at a time, and exact at the end of b.
+// plainPrefix returns how many bytes of b stand before the first quote,
+// backslash or control character. It looks at eight bytes at a time.
 func plainPrefix(b []byte) int {
 	const (
 		ones  = 0x0101010101010101
@@ -262,11 +262,10 @@ func plainPrefix(b []byte) int {
 		quote := w ^ ones*'"'
 		slash := w ^ ones*'\\'
 		// A byte of each term has its high bit set where the byte of w is below
-		// ' ', a quote, or a backslash. Borrows can only add hits above a true
-		// one, and the last term drops bytes that are not ASCII.
-		hit := ((w - ones*' ') | (quote - ones) | (slash - ones)) &^ w & highs
-		if hit != 0 {
-			break
+		// ' ', a quote, or a backslash; the last factors drop what is not ASCII.
+		// Borrows add hits only above a true one, so the lowest is true.
+		if hit := ((w - ones*' ') | (quote - ones) | (slash - ones)) &^ w & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
 	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
