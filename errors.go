@@ -34,23 +34,30 @@ var (
 )
 
 // RequestError says which part of a kick-off request cannot be honoured and
-// why. Its texts may be shown to the client. Answer it with 400.
+// why. Its texts may be shown to the client. Answer it with 403 if it wraps
+// [ErrForbidden], else with 400.
 type RequestError struct {
 	// Parameter is the name of the offending parameter as the client wrote it,
 	// for example "_since".
 	Parameter string
 	// Code is the FHIR issue type that fits: "value" for a malformed value,
 	// "not-supported" for something this server does not do, "structure" for a
-	// parameter given too often.
+	// parameter given too often,
+	// "forbidden" for what the caller may not have.
 	Code string
-	// Reason is a sentence for the client: what is wrong and what would be right.
+	// Reason is for the client: what is wrong and what would be right.
 	Reason string
+	// Err is ErrForbidden or nil.
+	Err error
 }
 
 // Error implements error.
 func (e *RequestError) Error() string {
 	return fmt.Sprintf("parameter %s: %s", e.Parameter, e.Reason)
 }
+
+// Unwrap returns Err.
+func (e *RequestError) Unwrap() error { return e.Err }
 
 // ResourceError is yielded by a [ResourceSource] for one resource that it
 // knows of but cannot deliver, for example because its stored form is damaged.

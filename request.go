@@ -185,7 +185,7 @@ func narrow(access Access, req ExportRequest) (ExportRequest, error) {
 		return req, nil
 	}
 	if len(access.Types) == 0 {
-		return req, fmt.Errorf("%w: no resource type may be exported", ErrForbidden)
+		return req, forbidden("this client may not export any resource type")
 	}
 	if req.Types == nil {
 		req.Types = lo.Uniq(access.Types)
@@ -194,10 +194,14 @@ func narrow(access Access, req ExportRequest) (ExportRequest, error) {
 	}
 	for _, name := range req.Types {
 		if !slices.Contains(access.Types, name) {
-			return req, fmt.Errorf("%w: %s may not be exported", ErrForbidden, name)
+			return req, forbidden("this client may not export " + name)
 		}
 	}
 	return req, nil
+}
+
+func forbidden(reason string) error {
+	return &RequestError{Parameter: paramType, Code: "forbidden", Reason: reason, Err: ErrForbidden}
 }
 
 // quote makes a client's text fit to be repeated in an error message.
