@@ -42,8 +42,7 @@ type RequestError struct {
 	Parameter string
 	// Code is the FHIR issue type that fits: "value" for a malformed value,
 	// "not-supported" for something this server does not do, "structure" for a
-	// parameter given too often,
-	// "forbidden" for what the caller may not have.
+	// parameter given too often, "forbidden" for what the caller may not have.
 	Code string
 	// Reason is for the client: what is wrong and what would be right.
 	Reason string

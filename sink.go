@@ -12,18 +12,19 @@ import (
 //   - A file is visible whole or not at all: from Commit on, and never before.
 //   - When Commit has returned nil the file survives a crash of the process
 //     and of the machine, as far as the medium can.
-//   - Files of different jobs cannot reach each other. Job ids consist of
-//     lower-case letters and digits; names of letters, digits, '.', '-' and '_',
-//     do not begin with '.', and have at most 128 bytes. An implementation still
-//     refuses anything that would leave the job, by an error.
+//   - Files of different jobs cannot reach each other. Job ids consist of at
+//     most 64 lower-case letters and digits; names of at most 128 letters,
+//     digits, '.', '-' and '_', and do not begin with '.'. An implementation
+//     still refuses anything that would leave the job, by an error.
 //   - Methods are safe for concurrent use, also on the same job and name.
 //
 // Package sinktest proves an implementation.
 type OutputSink interface {
 	// Create begins a new file. Nothing is visible until Commit. When a file of
 	// that name exists, Commit replaces it as a whole; of several writers of one
-	// name, the last to commit wins. The context governs the whole life of the
-	// writer: when it ends, writing and committing fail.
+	// name, the last to commit wins. It succeeds also while DeleteJob runs. The
+	// context governs the whole life of the writer: when it ends, writing and
+	// committing fail.
 	Create(ctx context.Context, jobID, name string) (FileWriter, error)
 
 	// Open returns a reader of a committed file. Absent is an error that wraps
@@ -43,6 +44,7 @@ type OutputSink interface {
 // Commit, does nothing, so that it can be deferred.
 type FileWriter interface {
 	// Write appends. It takes all of p or returns an error, and does not keep p.
+	// After an error the file cannot be committed any more.
 	io.Writer
 	// Commit makes the file visible under its name, durably. After an error the
 	// file is not visible, and Abort is still to be called.
