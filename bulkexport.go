@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -301,7 +302,8 @@ type OpenedFile struct {
 
 // OpenFile opens a file of a completed export by its public name. The caller
 // closes it. Errors: [ErrJobNotFound] as for Status, [ErrFileNotFound] when the
-// job has no such file or is not completed.
+// job has no such file or is not completed, [ErrForbidden] for a type that the
+// caller may not export (any more).
 func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicName string) (OpenedFile, error) {
 	job, err := e.job(ctx, access, jobID)
 	if err != nil {
@@ -315,17 +317,28 @@ func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicNam
 		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
 	}
 	for _, file := range OutputFiles(parts) {
-		if file.PublicName != publicName {
-			continue
+		if file.PublicName == publicName {
+			return e.openFile(ctx, access, job, file)
 		}
-		reader, err := e.cfg.Sink.Open(ctx, jobID, file.Name)
-		if err != nil {
-			return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", publicName, jobID, err)
-		}
-		e.cfg.Observer.fileOpened(ctx, job, file)
-		return OpenedFile{FileReader: reader, File: file, ExpiresAt: job.ExpiresAt}, nil
 	}
 	return OpenedFile{}, ErrFileNotFound
+}
+
+func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file OutputFile) (OpenedFile, error) {
+	// The caller may be allowed less than at the kick-off. Error files are about
+	// all types.
+	if access.Types != nil && file.Kind == FileOutput && !slices.Contains(access.Types, file.Type) {
+		return OpenedFile{}, ErrForbidden
+	}
+	reader, err := e.cfg.Sink.Open(ctx, job.ID, file.Name)
+	if err == nil && reader.Size() != file.Size {
+		err = errors.Join(fmt.Errorf("it has %d bytes and not %d", reader.Size(), file.Size), reader.Close())
+	}
+	if err != nil {
+		return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", file.PublicName, job.ID, err)
+	}
+	e.cfg.Observer.fileOpened(ctx, job, file)
+	return OpenedFile{FileReader: reader, File: file, ExpiresAt: job.ExpiresAt}, nil
 }
 
 // enqueue hands tasks to the runner. Trouble is only logged: the sweeper finds

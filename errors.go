@@ -80,10 +80,16 @@ func (e *ResourceError) Error() string {
 // Unwrap returns the cause.
 func (e *ResourceError) Unwrap() error { return e.Err }
 
-// faultList gathers request errors, so that a client learns of all at once.
+// faultList gathers request errors, so that a client learns of all at once:
+// up to maxFaults, since a long query string can hold any number of them.
 type faultList []error
 
+const maxFaults = 100
+
 func (f *faultList) add(parameter, code, reason string) {
+	if len(*f) == maxFaults {
+		return
+	}
 	*f = append(*f, &RequestError{Parameter: parameter, Code: code, Reason: reason})
 }
 

@@ -321,6 +321,42 @@ func TestAccessNarrowsTypes(t *testing.T) {
 	})
 }
 
+func TestFilesNeedTheTypeStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 2, "Observation": 2})
+		source.lists["Patient"][1] = "broken"
+		k := newKit(t, bulkexport.Config{Source: source})
+		k.start()
+		defer k.stop()
+		id := k.kickOff()
+		k.wait(id)
+		narrower := alice
+		narrower.Types = []string{"Observation"}
+		for name, want := range map[string]error{
+			"Patient.ndjson": bulkexport.ErrForbidden, "Observation.ndjson": nil, "errors.ndjson": nil,
+		} {
+			_, err := k.exporter.OpenFile(t.Context(), narrower, id, name)
+			require.ErrorIs(t, err, want, name)
+		}
+	})
+}
+
+func TestFileThatShrankIsNotServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, bulkexport.Config{Source: newListSource(map[string]int{"Patient": 2})})
+		k.start()
+		defer k.stop()
+		id := k.kickOff()
+		file, err := k.sink.Create(t.Context(), id, k.wait(id).Files[0].Name)
+		require.NoError(t, err)
+		require.NoError(t, file.Commit())
+		_, err = k.exporter.OpenFile(t.Context(), alice, id, "Patient.ndjson")
+		require.ErrorContains(t, err, "it has 0 bytes and not")
+	})
+}
+
 func TestKickOffRefuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package bulkexport
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -90,7 +91,10 @@ const transactionTimeLayout = "2006-01-02T15:04:05.000Z07:00"
 // MarshalJSON implements json.Marshaler: all five required members are always
 // there, and lists are never null.
 func (m Manifest) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // a URL keeps its & readable
+	err := encoder.Encode(struct {
 		TransactionTime     string         `json:"transactionTime"`
 		Request             string         `json:"request"`
 		RequiresAccessToken bool           `json:"requiresAccessToken"`
@@ -103,4 +107,5 @@ func (m Manifest) MarshalJSON() ([]byte, error) {
 		append([]ManifestFile{}, m.Output...),
 		append([]ManifestFile{}, m.Error...),
 	})
+	return text.Bytes(), err
 }

@@ -27,8 +27,8 @@ type Progress struct {
 	Complete bool
 }
 
-// Fraction returns the progress as a number from 0 to 1, rounded down to
-// hundredths, and whether it is known. It is 1 only when the job is completed.
+// Fraction returns the progress as a number from 0 to 1, in hundredths, and
+// whether it is known. It is 1 only when the job is completed.
 func (p Progress) Fraction() (float64, bool) {
 	switch {
 	case p.Complete:
@@ -38,7 +38,7 @@ func (p Progress) Fraction() (float64, bool) {
 	case p.Total == 0:
 		return 0, true
 	}
-	return min(math.Floor(100*float64(p.Done)/float64(p.Total))/100, 0.99), true
+	return min(math.Round(100*float64(p.Done)/float64(p.Total))/100, 0.99), true
 }
 
 // progressOf adds up the parts. Since counts may be estimates, the total gives

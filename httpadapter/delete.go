@@ -1,0 +1,19 @@
+package httpadapter
+
+import "net/http"
+
+// Delete answers the delete request, which ends a job, running or not: from its
+// answer on, status and files are 404. It needs the path value "id".
+func (h *Handler) Delete(w http.ResponseWriter, r *http.Request) {
+	access, err := h.authorize(r)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if err := h.exporter.Delete(r.Context(), access, r.PathValue("id")); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	protect(w)
+	w.WriteHeader(h.cfg.DeleteStatus)
+}

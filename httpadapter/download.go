@@ -1,0 +1,79 @@
+package httpadapter
+
+import (
+	"net/http"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// download is where http.ServeContent writes a file to. It compresses the body
+// if told so, and puts OperationOutcomes in the place of errors in plain text.
+type download struct {
+	http.ResponseWriter
+	request  *http.Request
+	content  *content
+	compress bool
+
+	zip     *gzip.Writer // nil before the first byte
+	refused bool         // an OperationOutcome was written; nothing may follow
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (d *download) WriteHeader(status int) {
+	header := d.Header()
+	if status < http.StatusBadRequest {
+		if d.compress {
+			header.Del("Content-Length") // not known
+		}
+		d.ResponseWriter.WriteHeader(status)
+		return
+	}
+	d.refused = true
+	for _, name := range []string{"Content-Disposition", "Content-Encoding", "ETag"} {
+		header.Del(name)
+	}
+	refusal := issue{Severity: "error"}
+	switch {
+	case d.content.failed() != nil:
+		// Also when http.ServeContent takes it for a bad range, since clients
+		// take that for the end of the file.
+		status = http.StatusInternalServerError
+		refusal.Code, refusal.Diagnostics = "exception", "The file could not be read."
+	case status == http.StatusPreconditionFailed:
+		refusal.Code, refusal.Diagnostics = "conflict", "The file is not the one that If-Match names."
+	default:
+		refusal.Code, refusal.Diagnostics = "value", "The Range header names no part of the file."
+	}
+	writeOutcome(d.ResponseWriter, d.request, status, refusal)
+}
+
+// Write implements io.Writer.
+func (d *download) Write(p []byte) (int, error) {
+	switch {
+	case d.refused:
+		return len(p), nil
+	case !d.compress:
+		return d.ResponseWriter.Write(p)
+	case d.zip == nil:
+		var err error
+		if d.zip, err = gzip.NewWriterLevel(d.ResponseWriter, gzip.BestSpeed); err != nil {
+			return 0, err
+		}
+	}
+	return d.zip.Write(p)
+}
+
+// finish ends a body that is whole. A client that has gone is none to tell.
+func (d *download) finish() {
+	if d.zip != nil {
+		_ = d.zip.Close()
+	}
+}
+
+// abort tears the connection, since the status is sent and nothing else tells
+// the client that what it has is not the whole.
+func (d *download) abort() {
+	if !d.refused {
+		panic(http.ErrAbortHandler)
+	}
+}

@@ -1,0 +1,55 @@
+package httpadapter
+
+import (
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/bulkexport/bulkexport"
+)
+
+// File answers the download of an output file, whole or by ranges, with GET or
+// HEAD. It needs the path values "id" and "file".
+func (h *Handler) File(w http.ResponseWriter, r *http.Request) {
+	access, err := h.authorize(r)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	file, err := h.exporter.OpenFile(r.Context(), access, r.PathValue("id"), r.PathValue("file"))
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	h.serveFile(w, r, file)
+}
+
+// serveFile answers with a file. http.ServeContent knows conditions and ranges;
+// download compresses what it writes.
+func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulkexport.OpenedFile) {
+	protect(w)
+	file, header := opened.File, w.Header()
+	header.Set("Content-Type", "application/fhir+ndjson")
+	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.PublicName}))
+	header.Set("Vary", "Accept-Encoding")
+	header.Set("ETag", `"`+file.SHA256+`"`)
+	content := &content{ctx: r.Context(), file: opened.FileReader}
+	out := &download{ResponseWriter: w, request: r, content: content}
+	// A range is one of the plain file, although the client accepts gzip: the
+	// compressed bytes are made on the way and have no positions to go back to.
+	// Since their ETag is another one, If-Range keeps the two from being joined.
+	if r.Header.Get("Range") == "" && wantsGzip(r) {
+		header.Set("Content-Encoding", "gzip")
+		header.Set("ETag", `"`+file.SHA256+`-gzip"`)
+		out.compress = true
+	}
+	http.ServeContent(out, r, file.PublicName, time.Time{}, content)
+	if err := content.end(); err == nil {
+		out.finish()
+	} else if r.Context().Err() == nil {
+		h.cfg.Logger.ErrorContext(r.Context(), "read output file",
+			"job", r.PathValue("id"), "file", file.PublicName, "error", err)
+		out.abort()
+	}
+}

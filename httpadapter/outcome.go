@@ -1,0 +1,187 @@
+package httpadapter
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/bulkexport/bulkexport"
+)
+
+// ErrUnauthenticated is what Config.Authorize returns, wrapped or not, for a
+// request that has no credentials, or none that are valid. The client is
+// answered 401 with a challenge for a Bearer token.
+var ErrUnauthenticated = errors.New("not authenticated")
+
+// What is wrong with a request before it gets to the exporter.
+var (
+	errMalformedQuery = errors.New("malformed query string")
+	errNoSuchPath     = errors.New("no such path")
+	errMethod         = errors.New("method not allowed")
+)
+
+// answer is what an error becomes on the wire. code is a FHIR issue type;
+// clients try again after "transient" and the codes below it, which are
+// "exception" and "timeout".
+type answer struct {
+	status int
+	code   string
+	text   string
+}
+
+// answerTo is the table of errors and their answers. Texts are fixed: whatever
+// else an error says is not for clients, but for [bulkexport.RequestError].
+func answerTo(err error) answer {
+	var fault *bulkexport.RequestError
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return answer{http.StatusUnauthorized, "login", "A valid access token is required."}
+	case errors.Is(err, bulkexport.ErrForbidden):
+		return answer{http.StatusForbidden, "forbidden", "This client may not have what it asked for."}
+	case errors.Is(err, bulkexport.ErrJobNotFound):
+		return answer{http.StatusNotFound, "not-found",
+			"There is no such export job. It never existed, has expired or was deleted."}
+	case errors.Is(err, bulkexport.ErrFileNotFound):
+		return answer{http.StatusNotFound, "not-found", "The export job has no such file."}
+	case errors.As(err, &fault):
+		return answer{status: http.StatusBadRequest} // its issues speak for themselves
+	case errors.Is(err, errMalformedQuery):
+		return answer{http.StatusBadRequest, "structure", "The query string is malformed: parameters are " +
+			"joined by &, and % begins an escape of two hexadecimal digits."}
+	case errors.Is(err, errNoSuchPath):
+		return answer{http.StatusNotFound, "not-found", "There is nothing under this path."}
+	case errors.Is(err, errMethod):
+		return answer{http.StatusMethodNotAllowed, "not-supported", "The method is not supported here."}
+	case errors.Is(err, bulkexport.ErrStopped):
+		return answer{http.StatusServiceUnavailable, "transient", "The server is stopping. Try again later."}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return answer{http.StatusServiceUnavailable, "timeout", "The server took too long. Try again later."}
+	case errors.Is(err, context.Canceled):
+		return answer{http.StatusServiceUnavailable, "transient", "The request was interrupted. Try again."}
+	}
+	return answer{http.StatusInternalServerError, "exception", "The server could not answer."}
+}
+
+// busySeconds is the Retry-After of a 503: such trouble is short, or it ends by
+// hand.
+const busySeconds = 5
+
+// fail answers with what an error becomes. The cause of a 500 goes to the log,
+// under an id that the client is given.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	a := answerTo(err)
+	switch a.status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge(r))
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(busySeconds))
+	case http.StatusInternalServerError:
+		id := rand.Text()
+		h.cfg.Logger.ErrorContext(r.Context(), "export request",
+			"method", r.Method, "pattern", r.Pattern, "request", id, "error", err)
+		a.text += " The server's log has the cause under " + id + "."
+	}
+	issues := faultIssues(err)
+	if len(issues) == 0 {
+		issues = []issue{{Severity: "error", Code: a.code, Diagnostics: a.text}}
+	}
+	writeOutcome(w, r, a.status, issues...)
+}
+
+// challenge follows RFC 6750, section 3.1: no error code where there were no
+// credentials.
+func challenge(r *http.Request) string {
+	if r.Header.Get("Authorization") == "" {
+		return "Bearer"
+	}
+	return `Bearer error="invalid_token"`
+}
+
+// issue is an issue of an OperationOutcome.
+type issue struct {
+	Severity    string   `json:"severity"`
+	Code        string   `json:"code"`
+	Diagnostics string   `json:"diagnostics"`
+	Expression  []string `json:"expression,omitempty"`
+}
+
+// The bounds of what is repeated to a client of its own faults, so that a small
+// request cannot ask for a large answer.
+const (
+	maxIssues    = 20
+	maxNameBytes = 100
+)
+
+// faultIssues makes an issue of every [bulkexport.RequestError] in err.
+func faultIssues(err error) []issue {
+	faults := requestErrors(nil, err)
+	var issues []issue
+	for i, fault := range faults {
+		if i == maxIssues {
+			return append(issues, issue{Severity: "information", Code: "informational",
+				Diagnostics: "More faults are not listed."})
+		}
+		issues = append(issues, faultIssue(fault))
+	}
+	return issues
+}
+
+func faultIssue(fault *bulkexport.RequestError) issue {
+	name := fault.Parameter
+	if len(name) > maxNameBytes {
+		name = name[:maxNameBytes] + "…"
+	}
+	found := issue{Severity: "error", Code: fault.Code, Expression: []string{name}}
+	// A name that has to be quoted to be read is empty or not a FHIR string, and
+	// none that a client would look for.
+	if quoted := strconv.Quote(name); name == "" || quoted != `"`+name+`"` {
+		name, found.Expression = quoted, nil
+	}
+	found.Diagnostics = fmt.Sprintf("Parameter %s: %s.", name, fault.Reason)
+	return found
+}
+
+// requestErrors appends the request errors in the tree of err.
+func requestErrors(list []*bulkexport.RequestError, err error) []*bulkexport.RequestError {
+	switch e := err.(type) { //nolint:errorlint // walks the tree itself: errors.As finds the first only
+	case *bulkexport.RequestError:
+		return append(list, e)
+	case interface{ Unwrap() error }:
+		return requestErrors(list, e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, child := range e.Unwrap() {
+			list = requestErrors(list, child)
+		}
+	}
+	return list
+}
+
+func writeOutcome(w http.ResponseWriter, r *http.Request, status int, issues ...issue) {
+	writeJSON(w, outcomeMediaType(r), status, struct {
+		ResourceType string  `json:"resourceType"`
+		Issue        []issue `json:"issue"`
+	}{"OperationOutcome", issues})
+}
+
+// writeJSON writes v, which must be one that can be marshalled. That the client
+// may be gone is no error.
+func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
+	protect(w)
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false) // URLs keep their & readable
+	_ = enc.Encode(v)
+}
+
+// protect sets the headers of every answer: what is said here is for one client
+// and one moment, and is nothing to be run by a browser.
+func protect(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+}
