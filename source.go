@@ -16,6 +16,7 @@ import (
 //   - A cancelled context ends a call or a stream soon (within a second), with
 //     an error that wraps the context's.
 //   - Nothing of one tenant is ever visible through a query for another.
+//   - An open stream does not keep others from writing.
 //
 // Further abilities are optional interfaces, found by type assertion when the
 // exporter is made: [SourceClock], [SourceCounter], [SourceSplitter],
@@ -23,8 +24,8 @@ import (
 type ResourceSource interface {
 	// Types returns the resource types that may hold resources in the scope,
 	// each once, in any order. Naming a type that turns out to be empty is fine;
-	// leaving out one that is not loses data. An empty scope gives an empty
-	// slice and no error.
+	// leaving out one that is not loses data. None at all is no error, but a
+	// level that the source does not know is.
 	Types(ctx context.Context, scope Scope) ([]string, error)
 
 	// Resources streams the resources that the query selects, in ascending
@@ -61,7 +62,8 @@ type Scope struct {
 	Tenant string
 	// Level is the export level. At [LevelPatient] a source yields every
 	// Patient and all resources in the Patient compartment of any of them
-	// (Bulk Data Access, "Patient level export").
+	// (Bulk Data Access, "Patient level export"). Whether the Patient that a
+	// resource names is there is not asked.
 	Level Level
 }
 
@@ -89,9 +91,12 @@ type Query struct {
 type SourceClock interface {
 	// TransactionTime returns a moment T such that every change with a last
 	// update at or before T is already visible to queries with AsOf = T, and no
-	// later commit will carry a last update at or before T. The exporter rounds
-	// it down to milliseconds, so an implementation whose changes are stamped
-	// more finely must allow for that.
+	// later commit will carry a last update at or before T. T may lag behind the
+	// present, and does not go back.
+	//
+	// The exporter rounds T down to milliseconds. A source that stamps changes
+	// in milliseconds therefore returns whole ones: with T = 5.9 ms, a change
+	// stamped 5 ms but made later would be in no export.
 	TransactionTime(ctx context.Context, tenant string) (time.Time, error)
 }
 

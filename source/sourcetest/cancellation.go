@@ -1,0 +1,125 @@
+package sourcetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bulkexport/bulkexport"
+)
+
+func cancellationCases() []testCase {
+	return []testCase{
+		{Cancellation, "before a call", nil, cancelledCall},
+		{Cancellation, "before a stream", nil, cancelledBefore},
+		{Cancellation, "in a stream", nil, cancelledWithin},
+		{Cancellation, "after a deadline", nil, deadline},
+		{Cancellation, "others go on", nil, othersGoOn},
+	}
+}
+
+func cancelledCall(t tester, h *host) {
+	h.put(t, series("Patient", 20)...)
+	q := h.query("Patient")
+	calls := map[string]func(context.Context) error{
+		"Types": func(ctx context.Context) error {
+			_, err := h.Source.Types(ctx, q.Scope)
+			return err
+		},
+	}
+	if s, ok := h.Source.(bulkexport.SourceClock); ok {
+		calls["TransactionTime"] = func(ctx context.Context) error {
+			_, err := s.TransactionTime(ctx, h.tenant)
+			return err
+		}
+	}
+	if s, ok := h.Source.(bulkexport.SourceCounter); ok {
+		calls["Count"] = func(ctx context.Context) error {
+			_, err := s.Count(ctx, q)
+			return err
+		}
+	}
+	if s, ok := h.Source.(bulkexport.SourceSplitter); ok {
+		calls["Split"] = func(ctx context.Context) error {
+			_, err := s.Split(ctx, q, 3)
+			return err
+		}
+	}
+	for name, call := range calls {
+		rule := name + ": an ended context ends the call with its error"
+		h.within(t, rule, func(ctx context.Context) error {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return wantError(call(ctx), context.Canceled)
+		})
+	}
+}
+
+// wantError returns an error unless got wraps want.
+func wantError(got, want error) error {
+	switch {
+	case errors.Is(got, want):
+		return nil
+	case got == nil:
+		return fmt.Errorf("none, instead of one that wraps %q", want.Error())
+	}
+	return fmt.Errorf("not one that wraps %q: %w", want.Error(), got)
+}
+
+func cancelledBefore(t tester, h *host) {
+	h.put(t, series("Patient", 20)...)
+	const rule = "Resources: an ended context ends the stream with its error"
+	h.within(t, rule, func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		items, err := collect(ctx, h.Source, h.query("Patient"))
+		if len(items) > 0 {
+			return fmt.Errorf("%d resources are yielded", len(items))
+		}
+		return wantError(err, context.Canceled)
+	})
+}
+
+func cancelledWithin(t tester, h *host) {
+	h.put(t, series("Patient", crowd)...)
+	const rule = "Resources: a stream ends with its context's error when that ends"
+	h.within(t, rule, func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var ended error
+		for _, err := range h.Source.Resources(ctx, h.query("Patient")) {
+			if ended != nil {
+				return fmt.Errorf("the stream goes on after an error: %w", ended)
+			}
+			cancel()
+			ended = err
+		}
+		return wantError(ended, context.Canceled)
+	})
+}
+
+func deadline(t tester, h *host) {
+	h.put(t, series("Patient", 20)...)
+	const rule = "Resources: a deadline ends the stream with its error"
+	h.within(t, rule, func(ctx context.Context) error {
+		ctx, cancel := context.WithDeadline(ctx, time.Unix(0, 0))
+		defer cancel()
+		_, err := collect(ctx, h.Source, h.query("Patient"))
+		return wantError(err, context.DeadlineExceeded)
+	})
+}
+
+func othersGoOn(t tester, h *host) {
+	want := h.put(t, series("Patient", 20)...)
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, err := range h.Source.Resources(ctx, h.query("Patient")) {
+			if err == nil {
+				cancel()
+			}
+		}
+		cancel()
+	}
+	wantLabels(t, "a cancelled stream does no harm to later ones", h.read(t, h.query("Patient")), want)
+}
