@@ -1,0 +1,149 @@
+// Command server is a host to try bulk export on: a FHIR server that has
+// nothing but $export.
+//
+//	go run ./examples/server -generate 1000
+//
+// It keeps its state in a folder (-dir) and goes on there after a restart,
+// also after a crash. This file shows how a host puts the parts together; the
+// others hold what belongs to the host: flags, tokens, serving, a brake.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"gorm.io/gorm"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/examples/internal/database"
+	"github.com/bulkexport/bulkexport/httpadapter"
+	"github.com/bulkexport/bulkexport/sink/filesink"
+	"github.com/bulkexport/bulkexport/source/gormsource"
+	"github.com/bulkexport/bulkexport/store/gormstore"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	switch err := run(ctx, os.Args[1:], os.Stderr); {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "server:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the server's life, from its flags until ctx ends.
+func run(ctx context.Context, args []string, output io.Writer) (err error) {
+	opts, err := parseOptions(args, output)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(output, nil))
+	db, err := openDatabase(opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	sink, err := filesink.New(filepath.Join(opts.dir, "files"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sink.Close()) }()
+	store, err := gormstore.New(db.Jobs)
+	if err != nil {
+		return err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	source, err := openSource(ctx, db.Resources, opts, log)
+	if err != nil {
+		return err
+	}
+	exporter, err := bulkexport.New(bulkexport.Config{
+		Source:           source,
+		Store:            store,
+		Sink:             sink,
+		Runner:           bulkexport.NewPool(opts.workers),
+		Logger:           log,
+		MaxFileResources: opts.maxResources,
+		MaxFileBytes:     opts.maxBytes,
+		TTL:              opts.ttl,
+		Lease:            opts.lease,
+	})
+	if err != nil {
+		return err
+	}
+	return listenAndServe(ctx, exporter, opts, log)
+}
+
+func openDatabase(opts options) (*database.DB, error) {
+	if opts.dsn != "" {
+		return database.OpenPostgres(opts.dsn)
+	}
+	if err := os.MkdirAll(opts.dir, 0o700); err != nil {
+		return nil, err
+	}
+	return database.OpenSQLite(filepath.Join(opts.dir, "bulkexport.db"))
+}
+
+// openSource makes the records available, and loads them first if there are none.
+func openSource(
+	ctx context.Context, db *gorm.DB, opts options, log *slog.Logger,
+) (bulkexport.ResourceSource, error) {
+	records, err := gormsource.NewRepository(db, gormsource.RepositoryConfig{})
+	if err != nil {
+		return nil, err
+	}
+	if err := records.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := load(ctx, records, opts, log); err != nil {
+		return nil, fmt.Errorf("load records: %w", err)
+	}
+	if opts.rate > 0 {
+		return newPacedSource(records, opts.rate), nil
+	}
+	return records, nil
+}
+
+// listenAndServe puts the exporter on the wire.
+func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts options, log *slog.Logger) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", opts.addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // for errors; serve has closed it otherwise
+	cfg := httpadapter.Config{
+		BaseURL:      cmp.Or(opts.baseURL, "http://"+listener.Addr().String()),
+		DeleteStatus: opts.deleteStatus,
+		Logger:       log,
+	}
+	if len(opts.tokens) > 0 {
+		cfg.Authorize = opts.tokens.authorize
+	} else {
+		cfg.Open = true
+	}
+	handler, err := httpadapter.New(exporter, cfg)
+	if err != nil {
+		return err
+	}
+	if err := exporter.Start(ctx); err != nil {
+		return err
+	}
+	log.Info("listening", "try", "curl -i '"+cfg.BaseURL+"/fhir/$export'")
+	return serve(ctx, listener, handler, exporter)
+}

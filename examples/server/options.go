@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/bulkexport/bulkexport/examples/internal/dataset"
+)
+
+// options are the flags of the server.
+type options struct {
+	addr, baseURL string
+	dir, dsn      string
+	data          dataset.Source
+	workers       int
+	maxResources  int64
+	maxBytes      int64
+	ttl, lease    time.Duration
+	deleteStatus  int
+	tokens        tokens
+	rate          float64
+}
+
+func parseOptions(args []string, output io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on")
+	flags.StringVar(&o.baseURL, "base-url", "", "`URL` that clients reach the server at (default http://<address>)")
+	flags.StringVar(&o.dir, "dir", "bulkexport-data", "`folder` for the state: SQLite database and output files")
+	flags.StringVar(&o.dsn, "db", "", "postgres:// `DSN` of a database to use instead of SQLite")
+	flags.StringVar(&o.data.Dir, "data", "", "load all *.ndjson and *.ndjson.gz of this `folder` at start")
+	flags.IntVar(&o.data.Patients, "generate", 0, "make up the records of `N` patients at start instead")
+	flags.IntVar(&o.workers, "workers", 0, "how many `N` workers export at a time (default one per processor)")
+	flags.Int64Var(&o.maxResources, "max-file-resources", 0, "lines in a file at most: `N` (default 500,000)")
+	flags.Int64Var(&o.maxBytes, "max-file-bytes", 0, "`bytes` in a file at most (default 256 MiB)")
+	flags.DurationVar(&o.ttl, "ttl", 24*time.Hour, "how long finished exports are kept")
+	flags.DurationVar(&o.lease, "lease", 15*time.Second, "after what `time` work of a process that died is taken over")
+	flags.IntVar(&o.deleteStatus, "delete-status", http.StatusNoContent, "`status` of a successful DELETE: 204 or 202")
+	flags.Var(&o.tokens, "token", "let `TOKEN=CLIENT@TENANT` in, may be repeated (default: open to everybody)")
+	flags.Float64Var(&o.rate, "rate", 0, "export `N` resources per second at most (default: no limit)")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	return o, o.check(flags.NArg())
+}
+
+func (o options) check(operands int) error {
+	var faults []error
+	check := func(ok bool, fault string) {
+		if !ok {
+			faults = append(faults, errors.New(fault))
+		}
+	}
+	check(operands == 0, "there are flags only")
+	check(o.data.Dir == "" || o.data.Patients == 0, "-data and -generate exclude each other")
+	check(o.data.Patients >= 0, "-generate must not be negative")
+	check(o.rate >= 0, "-rate must not be negative")
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("flags: %w", err)
+	}
+	return nil
+}
+
+// loads reports whether there are records to load.
+func (o options) loads() bool { return o.data != dataset.Source{} }
