@@ -199,8 +199,8 @@ func startServer(t *testing.T, commandLine string) string {
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, words[2]).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
-	args := append(words[3:], "-addr", "127.0.0.1:0", "-dir", filepath.Join(dir, "data"))
-	server := exec.CommandContext(t.Context(), binary, args...)
+	words = append(words[3:], "-addr", "127.0.0.1:0", "-dir", filepath.Join(dir, "data"))
+	server := exec.CommandContext(t.Context(), binary, words...)
 	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
 	server.WaitDelay = 20 * time.Second
 	log, err := server.StderrPipe()
