@@ -282,13 +282,21 @@ func (e *Exporter) Delete(ctx context.Context, access Access, jobID string) erro
 	}
 	e.log.InfoContext(ctx, "export deleted", "job", jobID)
 	e.cfg.Observer.jobEnded(ctx, job)
-	if canceler, ok := e.cfg.Runner.(RunnerCanceler); ok {
-		if err := canceler.CancelJob(ctx, jobID); err != nil {
-			e.log.WarnContext(ctx, "cancel tasks", "job", jobID, "error", err)
-		}
-	}
+	e.cancelTasks(ctx, jobID)
 	e.enqueue(ctx, job, dueTasks(job, nil, e.now()))
 	return nil
+}
+
+// cancelTasks interrupts the work on a job at once where the runner can. Else
+// workers notice at their next heartbeat.
+func (e *Exporter) cancelTasks(ctx context.Context, jobID string) {
+	canceler, ok := e.cfg.Runner.(RunnerCanceler)
+	if !ok {
+		return
+	}
+	if err := canceler.CancelJob(ctx, jobID); err != nil {
+		e.log.WarnContext(ctx, "cancel tasks", "job", jobID, "error", err)
+	}
 }
 
 // OpenedFile is an output file that is being read.

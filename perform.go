@@ -37,7 +37,7 @@ func (e *Exporter) Perform(ctx context.Context, task Task) error {
 		// dies, the sweeper enqueues the task again.
 		return nil
 	case errors.Is(err, errExhausted):
-		return e.failJob(ctx, task)
+		return e.failJob(ctx, task, err)
 	}
 	if ctx.Err() == nil {
 		e.log.WarnContext(ctx, "export task", "task", task.Kind, "job", task.JobID, "part", task.Part, "error", err)
@@ -166,8 +166,9 @@ func (e *Exporter) logCompleted(ctx context.Context, job Job, parts []Part) {
 }
 
 // failJob ends a job whose attempts are used up. The reason is for the client
-// and says no more than which step it was.
-func (e *Exporter) failJob(ctx context.Context, task Task) error {
+// and says no more than which step it was. Files go at once: nobody can have
+// them, and what failed may have been a full disk.
+func (e *Exporter) failJob(ctx context.Context, task Task, cause error) error {
 	reason := "The export could not be planned."
 	if task.Kind == TaskPart {
 		reason = "The export failed while writing its files."
@@ -184,8 +185,12 @@ func (e *Exporter) failJob(ctx context.Context, task Task) error {
 	if err != nil {
 		return fmt.Errorf("record failure: %w", err)
 	}
-	e.log.ErrorContext(ctx, "export failed", "job", job.ID, "reason", reason, "attempts", e.cfg.MaxAttempts)
+	e.log.ErrorContext(ctx, "export failed", "job", job.ID, "reason", reason, "error", cause)
 	e.cfg.Observer.jobEnded(ctx, job)
+	if err := e.cfg.Sink.DeleteJob(ctx, job.ID); err != nil {
+		e.log.WarnContext(ctx, "delete files of failed export", "job", job.ID, "error", err)
+	}
+	e.cancelTasks(ctx, job.ID)
 	return nil
 }
 
