@@ -1,0 +1,115 @@
+package gormstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// dialect is what sets the two databases apart. All other SQL is shared: both
+// know $1 as a placeholder, as long as the numbers first appear in order.
+type dialect struct {
+	// migration creates the tables, in one transaction.
+	migration []string
+	// oneWriter has the writing transactions of a store wait for each other.
+	oneWriter bool
+	// isolation is the level of every transaction.
+	isolation sql.IsolationLevel
+	// lockJob and shareJob begin every transaction that writes, with the id of
+	// the job as argument. From then on nobody else, or nobody else but those
+	// who share it, writes anything of the job, and reads see what has been
+	// written before.
+	lockJob, shareJob string
+	// forUpdate ends a SELECT that locks its row.
+	forUpdate string
+	// isConflict tells errors after which a transaction is tried again.
+	isConflict func(error) bool
+}
+
+func dialectNamed(name string) (dialect, error) {
+	switch name {
+	case "sqlite":
+		return sqlite(), nil
+	case "postgres":
+		return postgres(), nil
+	}
+	return dialect{}, fmt.Errorf("dialect %q is not supported, only sqlite and postgres are", name)
+}
+
+// sqlite has one lock for the whole file. A transaction that reads first and
+// writes later fails if another has written in between, and waiting does not
+// help it; so each begins with a statement that needs the write lock, though it
+// changes nothing. That is BEGIN IMMEDIATE, for any way the host opened the
+// database. Who finds the lock taken polls for it, and may do so for seconds
+// while others are luckier: so a store lets its writers in one by one, in order.
+func sqlite() dialect {
+	const lock = "DELETE FROM bulkexport_jobs WHERE 1 = 0 AND id = $1"
+	return dialect{
+		migration:  tables("BINARY"),
+		oneWriter:  true,
+		lockJob:    lock,
+		shareJob:   lock,
+		isConflict: isBusy,
+	}
+}
+
+// postgres has advisory locks, which are granted in order. The shared lock of a
+// row is not: new readers get it while a writer waits, and a job that many
+// workers report on would never be free for the one who wants to delete it.
+// After its lock, a transaction has to see what was committed meanwhile, which
+// is what READ COMMITTED means. Two ids with one hash only wait for each other.
+func postgres() dialect {
+	const (
+		jobKey    = "(hashtextextended('bulkexport_jobs ' || $1::text, 0))"
+		schemaKey = "(hashtextextended('bulkexport_jobs', 0))"
+	)
+	return dialect{
+		// CREATE TABLE IF NOT EXISTS by itself fails if two run at once.
+		migration:  append([]string{"SELECT pg_advisory_xact_lock" + schemaKey}, tables(`"C"`)...),
+		isolation:  sql.LevelReadCommitted,
+		lockJob:    "SELECT pg_advisory_xact_lock" + jobKey,
+		shareJob:   "SELECT pg_advisory_xact_lock_shared" + jobKey,
+		forUpdate:  " FOR UPDATE",
+		isConflict: isSerializationFailure,
+	}
+}
+
+// tables has columns for what is looked up; doc is the record. The collation
+// orders ids by their bytes.
+func tables(collation string) []string {
+	return []string{
+		`CREATE TABLE IF NOT EXISTS bulkexport_jobs (
+			id         text COLLATE ` + collation + ` NOT NULL PRIMARY KEY,
+			tenant     text NOT NULL,
+			state      text NOT NULL,
+			expires_at bigint, -- microseconds since 1970
+			doc        text NOT NULL
+		)`,
+		`CREATE TABLE IF NOT EXISTS bulkexport_parts (
+			job_id text NOT NULL,
+			idx    bigint NOT NULL,
+			doc    text NOT NULL,
+			PRIMARY KEY (job_id, idx)
+		)`,
+	}
+}
+
+// isBusy looks for SQLite's own words, which every driver passes on: the types
+// of their errors have nothing in common, and to import one would decide for
+// the host which driver it links.
+func isBusy(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "database is locked") ||
+		strings.Contains(text, "table is locked") ||
+		strings.Contains(text, "schema is locked")
+}
+
+func isSerializationFailure(err error) bool {
+	var coded interface{ SQLState() string }
+	if !errors.As(err, &coded) {
+		return false
+	}
+	state := coded.SQLState()
+	return state == "40001" || state == "40P01" // serialization failure, deadlock
+}

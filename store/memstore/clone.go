@@ -1,0 +1,44 @@
+package memstore
+
+import (
+	"slices"
+	"time"
+
+	"github.com/bulkexport/bulkexport"
+)
+
+// The functions here name every field that holds memory of its own or a time.
+// Package storetest finds by reflection one that is missing.
+
+func cloneJob(job bulkexport.Job) bulkexport.Job {
+	job.Request.Types = slices.Clone(job.Request.Types)
+	toUTC(
+		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt,
+		&job.TransactionTime, &job.Request.Since,
+	)
+	return job
+}
+
+func clonePart(part bulkexport.Part) bulkexport.Part {
+	part.After = slices.Clone(part.After)
+	part.UpTo = slices.Clone(part.UpTo)
+	part.Cursor = slices.Clone(part.Cursor)
+	part.Files = slices.Clone(part.Files)
+	toUTC(&part.LeaseUntil)
+	return part
+}
+
+func cloneParts(parts []bulkexport.Part) []bulkexport.Part {
+	clones := make([]bulkexport.Part, len(parts))
+	for i, part := range parts {
+		clones[i] = clonePart(part)
+	}
+	return clones
+}
+
+// toUTC also takes off the monotonic clock, as a store on disk would.
+func toUTC(times ...*time.Time) {
+	for _, t := range times {
+		*t = t.Round(0).UTC()
+	}
+}

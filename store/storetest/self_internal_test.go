@@ -1,0 +1,143 @@
+// The suite is tested from within the package: its cases are not exported, and
+// each of them has to be run where it must fail.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/store/memstore"
+)
+
+// brokenStore is a store that breaks one rule.
+type brokenStore struct {
+	fault string
+	// open returns the store and a rival over the same data.
+	open func() (s, rival bulkexport.JobStore)
+	// caughtBy are the cases that must fail on it.
+	caughtBy []string
+}
+
+func TestCorrectStorePasses(t *testing.T) {
+	t.Parallel()
+	for _, c := range allCases() {
+		s := memstore.New()
+		for _, failure := range failures(t, c, s, s) {
+			t.Errorf("%s fails on a correct store: %s", c, failure)
+		}
+	}
+}
+
+func TestBrokenStoresAreCaught(t *testing.T) {
+	t.Parallel()
+	for _, broken := range brokenStores() {
+		t.Run(broken.fault, func(t *testing.T) {
+			t.Parallel()
+			for _, name := range broken.caughtBy {
+				if !broken.isCaughtBy(t, caseNamed(t, name)) {
+					t.Errorf("%s does not notice", name)
+				}
+			}
+		})
+	}
+}
+
+// isCaughtBy tries a few times, since a race that goes well once proves nothing.
+func (b brokenStore) isCaughtBy(t *testing.T, c testCase) bool {
+	t.Helper()
+	for range 20 {
+		s, rival := b.open()
+		if len(failures(t, c, s, rival)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// TestEveryCaseCatches demands of each case that some broken store needs it.
+// Sharing runs the same cases as Atomicity.
+func TestEveryCaseCatches(t *testing.T) {
+	t.Parallel()
+	var catching []string
+	for _, broken := range brokenStores() {
+		catching = append(catching, broken.caughtBy...)
+	}
+	for _, c := range allCases() {
+		if c.category != Sharing && !slices.Contains(catching, c.String()) {
+			t.Errorf("no broken store is caught by %s", c)
+		}
+	}
+}
+
+func TestHarnessSkips(t *testing.T) {
+	t.Parallel()
+	local := Harness{Skip: map[Category]string{Hostile: "a reason"}}
+	shared := local
+	shared.Reopen = func(_ *testing.T, s bulkexport.JobStore) bulkexport.JobStore { return s }
+	for _, c := range []struct {
+		harness  Harness
+		category Category
+		want     bool
+	}{
+		{local, Basics, false},
+		{local, Hostile, true},
+		{local, Persistence, true},
+		{local, Sharing, true},
+		{shared, Persistence, false},
+		{shared, Sharing, false},
+	} {
+		if _, got := c.harness.skipped(testCase{category: c.category}); got != c.want {
+			t.Errorf("category %s is skipped: got %t, want %t", c.category, got, c.want)
+		}
+	}
+}
+
+func caseNamed(t *testing.T, name string) testCase {
+	t.Helper()
+	cases := allCases()
+	i := slices.IndexFunc(cases, func(c testCase) bool { return c.String() == name })
+	if i < 0 {
+		t.Fatalf("there is no case %q", name)
+	}
+	return cases[i]
+}
+
+// failures runs a case and returns what it complains about.
+func failures(t *testing.T, c testCase, s, rival bulkexport.JobStore) []string {
+	t.Helper()
+	r := &recorder{ctx: t.Context()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.run(r, s, rival)
+	}()
+	<-done
+	return r.complaints
+}
+
+// recorder takes the place of *testing.T.
+type recorder struct {
+	ctx        context.Context
+	mu         sync.Mutex
+	complaints []string
+}
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Context() context.Context { return r.ctx }
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.complaints = append(r.complaints, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
