@@ -22,6 +22,10 @@ import (
 //   - A context that ends makes the call fail with an error that wraps the
 //     context's.
 //
+// Job ids have the form that [ValidJobID] tells; other strings are UTF-8 without
+// NUL. Look-ups may carry anything: what cannot be an id is absent. Keys in parts
+// are any bytes; nil stays nil, which means an open range.
+//
 // Package storetest proves an implementation.
 type JobStore interface {
 	// CreateJob stores a new job. A taken id is [ErrJobExists].
@@ -40,7 +44,8 @@ type JobStore interface {
 	// change ID or Tenant.
 	UpdateJob(ctx context.Context, id string, fn func(*Job) error) (Job, error)
 
-	// Jobs returns jobs that match the filter, in ascending order of id.
+	// Jobs returns jobs that match the filter, in ascending order of id, byte by
+	// byte.
 	Jobs(ctx context.Context, filter JobFilter) ([]Job, error)
 
 	// DeleteJob removes a job and its parts. Absent is no error.
@@ -48,7 +53,8 @@ type JobStore interface {
 
 	// SetParts stores the plan of a job, once: when the job has parts already it
 	// changes nothing and returns nil. All parts appear together or not at all.
-	// Part.Index runs from 0 without gaps. Absent job is [ErrJobNotFound].
+	// Part.Index runs from 0 without gaps. No parts are no plan: a later call may
+	// set some. Absent job is [ErrJobNotFound].
 	SetParts(ctx context.Context, jobID string, parts []Part) error
 
 	// Parts returns the parts of a job in order of Index; none is an empty
@@ -59,7 +65,7 @@ type JobStore interface {
 	// both, and stores the part (not the job). The job that fn sees is the stored
 	// one: no update of that job is committed between fn's reading it and the
 	// part's being stored. Updates of different parts do not wait for each
-	// other longer than a write takes. Absent job is [ErrJobNotFound], absent
+	// other longer than a write takes. fn must not change Index. Absent job is [ErrJobNotFound], absent
 	// part [ErrPartNotFound].
 	UpdatePart(ctx context.Context, jobID string, index int, fn func(Job, *Part) error) (Part, error)
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gorm.io/driver/sqlite"
@@ -109,7 +110,24 @@ func child(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return errors.Join(exporter.Stop(ctx), json.NewEncoder(os.Stdout).Encode(out))
+	if err := exporter.Stop(ctx); err != nil {
+		return err
+	}
+	if out.PeakKiB, err = peakMemory(); err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(out)
+}
+
+// peakMemory returns the largest resident size that this process has had, in KiB.
+func peakMemory() (kib int64, err error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("peak memory is measured on Linux only: %w", err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	_, err = fmt.Sscan(after, &kib)
+	return kib, err
 }
 
 func newExporter(ctx context.Context, source bulkexport.ResourceSource, dir string) (*bulkexport.Exporter, error) {

@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -126,14 +125,14 @@ func measure(ctx context.Context, o options, size int) (result, error) {
 		references = append(references, reference.Seconds())
 		exports = append(exports, export.Seconds)
 		ratios = append(ratios, export.Seconds/reference.Seconds())
-		peaks = append(peaks, float64(export.peakKiB))
+		peaks = append(peaks, float64(export.PeakKiB))
 	}
 	idle, err := fork(ctx, o, "idle", size)
 	if err != nil {
 		return r, err
 	}
 	r.reference, r.export = seconds(median(references)), seconds(median(exports))
-	r.ratio, r.peakKiB, r.idleKiB = median(ratios), int64(median(peaks)), idle.peakKiB
+	r.ratio, r.peakKiB, r.idleKiB = median(ratios), int64(median(peaks)), idle.PeakKiB
 	return r, nil
 }
 
@@ -164,10 +163,11 @@ type outcome struct {
 	Resources, Bytes int64
 	Files            int
 	Seconds          float64
-	peakKiB          int64
+	PeakKiB          int64
 }
 
-// fork runs a child and takes its peak memory from the operating system.
+// fork runs a child. It reports its peak memory itself: what the operating
+// system says of a child afterwards includes the moment of the fork.
 func fork(ctx context.Context, o options, kind string, size int) (outcome, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -180,13 +180,7 @@ func fork(ctx context.Context, o options, kind string, size int) (outcome, error
 		return outcome{}, fmt.Errorf("%s: %w", kind, err)
 	}
 	var out outcome
-	if err := json.Unmarshal(text, &out); err != nil {
-		return out, err
-	}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		out.peakKiB = usage.Maxrss
-	}
-	return out, nil
+	return out, json.Unmarshal(text, &out)
 }
 
 func report(results []result) error {

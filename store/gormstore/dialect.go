@@ -58,10 +58,12 @@ func sqlite() dialect {
 // row is not: new readers get it while a writer waits, and a job that many
 // workers report on would never be free for the one who wants to delete it.
 // After its lock, a transaction has to see what was committed meanwhile, which
-// is what READ COMMITTED means. Two ids with one hash only wait for each other.
+// is what READ COMMITTED means. The key of a lock is a hash of the job's id,
+// seeded with the table, since locks are the same in all schemas; two ids with
+// one hash only wait for each other.
 func postgres() dialect {
 	const (
-		jobKey    = "(hashtextextended('bulkexport_jobs ' || $1::text, 0))"
+		jobKey    = "(hashtextextended($1::text, 'bulkexport_jobs'::regclass::oid::bigint))"
 		schemaKey = "(hashtextextended('bulkexport_jobs', 0))"
 	)
 	return dialect{
