@@ -19,7 +19,8 @@
 // or by ranges, and gzip for clients that accept it.
 //
 // A download takes as long as the client needs. An http.Server with a
-// WriteTimeout cuts long ones off; clients resume them with Range and If-Range.
+// WriteTimeout or a ReadTimeout cuts long ones off; clients resume them with
+// Range and If-Range. Use ReadHeaderTimeout instead.
 package httpadapter
 
 import (
