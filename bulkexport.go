@@ -63,7 +63,8 @@ type Config struct {
 	// to 24 hours.
 	TTL time.Duration
 	// MaxAttempts is how many attempts in a row may come to nothing before the
-	// job fails. Defaults to 5.
+	// job fails. Between them are pauses, which double from half a second to
+	// half a minute. Defaults to 10, which is about two minutes.
 	MaxAttempts int
 	// Lease is how long an attempt is believed alive without a sign of it: a
 	// part whose process died is taken over after this time. Defaults to 15
@@ -72,6 +73,10 @@ type Config struct {
 	// Slice is how long an attempt works before it lets others have its turn, at
 	// the end of a file. Defaults to 30 seconds.
 	Slice time.Duration
+
+	// StallTimeout is how long an attempt may go without a single resource before
+	// it is taken for hung, and ended as a failure. Defaults to 10 minutes.
+	StallTimeout time.Duration
 
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
@@ -91,9 +96,10 @@ func (c Config) withDefaults() Config {
 	c.MaxFileResources = cmp.Or(c.MaxFileResources, 500_000)
 	c.MaxFileBytes = cmp.Or(c.MaxFileBytes, 256<<20)
 	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
-	c.MaxAttempts = cmp.Or(c.MaxAttempts, 5)
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, 10)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.Slice = cmp.Or(c.Slice, 30*time.Second)
+	c.StallTimeout = cmp.Or(c.StallTimeout, 10*time.Minute)
 	return c
 }
 
@@ -113,6 +119,7 @@ func (c Config) validate() error {
 	check(c.MaxAttempts > 0, "MaxAttempts", "must not be negative")
 	check(c.Lease >= time.Second, "Lease", "must be at least a second")
 	check(c.Slice > 0, "Slice", "must not be negative")
+	check(c.StallTimeout > 0, "StallTimeout", "must not be negative")
 	for _, name := range c.ResourceTypes {
 		check(fhir.IsResourceType(name), "ResourceTypes", fmt.Sprintf("has no FHIR R4 type %q", name))
 	}

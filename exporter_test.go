@@ -271,7 +271,7 @@ func TestFailingPlanFailsTheJob(t *testing.T) {
 		status := k.wait(k.kickOff())
 		require.Equal(t, bulkexport.JobFailed, status.Job.State)
 		require.Equal(t, "The export could not be planned.", status.Job.FailureReason)
-		require.Equal(t, 5, status.Job.Failures)
+		require.Equal(t, 10, status.Job.Failures)
 	})
 }
 

@@ -60,10 +60,25 @@ type Job struct {
 	TransactionTime time.Time `json:"transactionTime,omitzero"`
 	// Consistency is what the source declared when the job was planned.
 	Consistency Consistency `json:"consistency,omitempty"`
-	// Failures counts attempts in a row to plan that came to nothing.
-	Failures int `json:"failures,omitempty"`
 	// FailureReason is a sentence for the client; empty unless failed.
 	FailureReason string `json:"failureReason,omitempty"`
+	// Claim says who plans the export.
+	Claim
+}
+
+// Claim says who works on something, so that one does at a time, and how often
+// it came to nothing, so that it ends.
+type Claim struct {
+	// Attempt numbers the claims. A worker names its attempt in every update,
+	// and is refused once a later one exists.
+	Attempt int `json:"attempt"`
+	// LeaseUntil is until when the current attempt is believed alive; zero when
+	// there is none.
+	LeaseUntil time.Time `json:"leaseUntil,omitzero"`
+	// Failures counts attempts in a row that have achieved nothing.
+	Failures int `json:"failures,omitempty"`
+	// RetryAt is when the next attempt may begin; zero means at once.
+	RetryAt time.Time `json:"retryAt,omitzero"`
 }
 
 // Part is a key range of one resource type: the unit of work, of retry and of
@@ -95,15 +110,8 @@ type Part struct {
 	// Seen is the highest number of resources ever read, for progress: it is
 	// ahead of Processed while a file is in the making, and never goes back.
 	Seen int64 `json:"seen"`
-
-	// Attempt numbers the claims. A worker names its attempt in every update,
-	// and is refused once a later one exists.
-	Attempt int `json:"attempt"`
-	// LeaseUntil is until when the current attempt is believed alive; zero when
-	// nobody works on the part.
-	LeaseUntil time.Time `json:"leaseUntil,omitzero"`
-	// Failures counts attempts in a row that have not committed anything.
-	Failures int `json:"failures,omitempty"`
+	// Claim says who writes the part.
+	Claim
 }
 
 // File is one committed output file.
@@ -135,8 +143,9 @@ const (
 var (
 	errJobOver   = errors.New("job takes no more updates")
 	errPartDone  = errors.New("part is done")
-	errPartTaken = errors.New("part is claimed by a live attempt")
-	errFenced    = errors.New("a later attempt has the part")
+	errTaken     = errors.New("a live attempt is at work")
+	errTooEarly  = errors.New("the pause after a failed attempt is not over")
+	errFenced    = errors.New("a later attempt is at work")
 	errExhausted = errors.New("all attempts are used up")
 )
 
@@ -157,24 +166,74 @@ func (j *Job) expired(now time.Time) bool {
 	return j.State.Ended() && !now.Before(j.ExpiresAt)
 }
 
-// beginPlan counts an attempt to plan, before it is made, so that a plan that
-// kills its process is counted too.
-func (j *Job) beginPlan(maxAttempts int) error {
+// take gives the work to a new attempt. The attempt is counted as a failure
+// until it achieves something, so that one which kills its process is counted.
+func (c *Claim) take(now time.Time, lease time.Duration, maxAttempts int) error {
+	switch {
+	case now.Before(c.LeaseUntil):
+		return errTaken
+	case c.Failures >= maxAttempts:
+		return errExhausted
+	case now.Before(c.RetryAt):
+		return errTooEarly
+	}
+	c.Attempt++
+	c.Failures++
+	c.LeaseUntil = now.Add(lease)
+	return nil
+}
+
+// The pause after a failed attempt doubles from firstPause to maxPause. It is
+// the same for all processes, since it stands in the store.
+const (
+	firstPause = 500 * time.Millisecond
+	maxPause   = 30 * time.Second
+)
+
+// release ends an attempt. One that was told to stop is not a failure.
+func (c *Claim) release(now time.Time, failed bool) {
+	c.LeaseUntil = time.Time{}
+	switch {
+	case !failed:
+		c.Failures = max(c.Failures-1, 0)
+	case c.Failures > 0:
+		c.RetryAt = now.Add(min(firstPause<<min(c.Failures-1, 10), maxPause))
+	}
+}
+
+// achieved ends a row of failures.
+func (c *Claim) achieved(until time.Time) {
+	c.Failures, c.RetryAt, c.LeaseUntil = 0, time.Time{}, until
+}
+
+// due reports whether an attempt may begin.
+func (c *Claim) due(now time.Time) bool {
+	return !now.Before(c.LeaseUntil) && !now.Before(c.RetryAt)
+}
+
+func (j *Job) beginPlan(now time.Time, lease time.Duration, maxAttempts int) error {
+	if j.State != JobAccepted {
+		return errJobOver
+	}
+	return j.take(now, lease, maxAttempts)
+}
+
+// holdPlan checks that the attempt may still plan.
+func (j *Job) holdPlan(attempt int) error {
 	switch {
 	case j.State != JobAccepted:
 		return errJobOver
-	case j.Failures >= maxAttempts:
-		return errExhausted
+	case j.Attempt != attempt:
+		return errFenced
 	}
-	j.Failures++
 	return nil
 }
 
 // fixTime sets transactionTime, rounded down to the milliseconds that the
 // client will see, so that what it is told is never later than what is read.
-func (j *Job) fixTime(t time.Time, c Consistency) error {
-	if j.State != JobAccepted {
-		return errJobOver
+func (j *Job) fixTime(attempt int, t time.Time, c Consistency) error {
+	if err := j.holdPlan(attempt); err != nil {
+		return err
 	}
 	if j.TransactionTime.IsZero() {
 		j.TransactionTime = t.UTC().Truncate(time.Millisecond)
@@ -183,13 +242,13 @@ func (j *Job) fixTime(t time.Time, c Consistency) error {
 	return nil
 }
 
-func (j *Job) run(now time.Time) error {
-	if j.State != JobAccepted {
-		return errJobOver
+func (j *Job) run(attempt int, now time.Time) error {
+	if err := j.holdPlan(attempt); err != nil {
+		return err
 	}
 	j.State = JobRunning
 	j.StartedAt = now
-	j.Failures = 0
+	j.achieved(time.Time{})
 	return nil
 }
 
@@ -222,23 +281,15 @@ func (j *Job) markDeleted(now time.Time) error {
 	return nil
 }
 
-// claim gives the part to a new attempt. The attempt is counted as a failure
-// until it commits something, so that one which kills its process is counted.
+// claim gives the part to a new attempt.
 func (p *Part) claim(j Job, now time.Time, lease time.Duration, maxAttempts int) error {
 	switch {
 	case j.State != JobRunning:
 		return errJobOver
 	case p.Done:
 		return errPartDone
-	case now.Before(p.LeaseUntil):
-		return errPartTaken
-	case p.Failures >= maxAttempts:
-		return errExhausted
 	}
-	p.Attempt++
-	p.Failures++
-	p.LeaseUntil = now.Add(lease)
-	return nil
+	return p.take(now, lease, maxAttempts)
 }
 
 // hold checks that the attempt may still update the part.
@@ -253,6 +304,9 @@ func (p *Part) hold(j Job, attempt int) error {
 }
 
 func (p *Part) renew(j Job, attempt int, seen int64, until time.Time) error {
+	if p.Done && p.Attempt == attempt {
+		return nil // the last commit was faster
+	}
 	if err := p.hold(j, attempt); err != nil {
 		return err
 	}
@@ -281,8 +335,7 @@ func (p *Part) commit(j Job, attempt int, add partProgress, until time.Time) err
 	p.Dropped += add.dropped
 	p.Errors += add.errors
 	p.Seen = max(p.Seen, p.Processed)
-	p.Failures = 0
-	p.LeaseUntil = until
+	p.achieved(until)
 	if add.done {
 		p.Done = true
 		p.LeaseUntil = time.Time{}
@@ -290,16 +343,13 @@ func (p *Part) commit(j Job, attempt int, add partProgress, until time.Time) err
 	return nil
 }
 
-// release ends an attempt before the part is done, also that of a job which is
-// over. An attempt that was told to stop is not counted as a failure.
-func (p *Part) release(attempt int, failed bool) error {
+// giveBack ends an attempt before the part is done, also that of a job which is
+// over.
+func (p *Part) giveBack(attempt int, now time.Time, failed bool) error {
 	if p.Done || p.Attempt != attempt {
 		return errFenced
 	}
-	p.LeaseUntil = time.Time{}
-	if !failed && p.Failures > 0 {
-		p.Failures--
-	}
+	p.release(now, failed)
 	return nil
 }
 
@@ -311,7 +361,7 @@ func dueTasks(j Job, parts []Part, now time.Time) []Task {
 	case j.State == JobDeleted, j.expired(now):
 		task.Kind = TaskDelete
 		return []Task{task}
-	case j.State == JobAccepted:
+	case j.State == JobAccepted && j.due(now):
 		task.Kind = TaskPlan
 		return []Task{task}
 	case j.State != JobRunning:
@@ -324,7 +374,7 @@ func dueTasks(j Job, parts []Part, now time.Time) []Task {
 			continue
 		}
 		open++
-		if !now.Before(p.LeaseUntil) {
+		if p.due(now) {
 			tasks = append(tasks, Task{Kind: TaskPart, JobID: j.ID, Tenant: j.Tenant, Part: p.Index})
 		}
 	}

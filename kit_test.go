@@ -127,6 +127,7 @@ type kit struct {
 	sink     *memsink.Sink
 	exporter *bulkexport.Exporter
 	log      *bytes.Buffer
+	logger   *slog.Logger
 }
 
 var alice = bulkexport.Access{Caller: bulkexport.Caller{Tenant: "north", Client: "alice"}}
@@ -135,6 +136,7 @@ var alice = bulkexport.Access{Caller: bulkexport.Caller{Tenant: "north", Client:
 func newKit(t *testing.T, cfg bulkexport.Config) *kit {
 	t.Helper()
 	k := &kit{T: t, store: memstore.New(), sink: memsink.New(), log: &bytes.Buffer{}}
+	k.logger = slog.New(slog.NewTextHandler(k.log, nil)) // one, since it has the buffer's lock
 	k.open(cfg)
 	return k
 }
@@ -152,7 +154,7 @@ func (k *kit) open(cfg bulkexport.Config) {
 		cfg.Runner = bulkexport.NewPool(2)
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.NewTextHandler(k.log, nil))
+		cfg.Logger = k.logger
 	}
 	exporter, err := bulkexport.New(cfg)
 	require.NoError(k, err)
@@ -167,6 +169,15 @@ func (k *kit) start() {
 func (k *kit) stop() {
 	k.Helper()
 	require.NoError(k, k.exporter.Stop(context.Background()))
+}
+
+// stopper stops what is the exporter now, whatever is opened later.
+func (k *kit) stopper() func() {
+	exporter := k.exporter
+	return func() {
+		k.Helper()
+		require.NoError(k, exporter.Stop(context.Background()))
+	}
 }
 
 func (k *kit) kickOff(types ...string) string {

@@ -3,6 +3,7 @@ package bulkexport
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math/bits"
 	"unicode/utf8"
@@ -103,6 +104,9 @@ func (s *lineScanner) members() {
 		isType := object && s.key()
 		switch c = s.peek(); c {
 		case '{', '[':
+			if isType {
+				s.fail("resourceType is not a name")
+			}
 			s.open(c)
 			fresh = true
 		default:
@@ -149,6 +153,15 @@ func (s *lineScanner) expect(c byte) {
 
 var typeKey = []byte(`"resourceType"`)
 
+// isTypeKey compares a member's name in its quotes, also if it is escaped.
+func isTypeKey(name []byte) bool {
+	if bytes.IndexByte(name, '\\') < 0 {
+		return bytes.Equal(name, typeKey)
+	}
+	var plain string
+	return json.Unmarshal(name, &plain) == nil && plain == "resourceType"
+}
+
 // key reads a member's name and colon, and reports whether the member is the
 // resource's own resourceType.
 func (s *lineScanner) key() bool {
@@ -161,7 +174,7 @@ func (s *lineScanner) key() bool {
 	if s.err != nil {
 		return false
 	}
-	isType := s.depth == 1 && bytes.Equal(s.b[start:s.i], typeKey)
+	isType := s.depth == 1 && isTypeKey(s.b[start:s.i])
 	s.space()
 	s.expect(':')
 	s.space()

@@ -35,7 +35,7 @@ func (s *outputStream) write(ctx context.Context, line []byte) error {
 		}
 	}
 	if err := s.ndjson.writeLine(line); err != nil {
-		return fmt.Errorf("file %s: %w", s.name, err)
+		return hostFault("file %s: %w", s.name, err)
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (s *outputStream) begin(ctx context.Context) error {
 	s.name = fmt.Sprintf("%s-%d-%d-%d.%s.ndjson", s.part.Type, s.part.Index, s.part.Attempt, s.started, s.kind)
 	file, err := s.sink.Create(ctx, s.jobID, s.name)
 	if err != nil {
-		return fmt.Errorf("create file %s: %w", s.name, err)
+		return hostFault("create file %s: %w", s.name, err)
 	}
 	s.file = file
 	if s.ndjson == nil {
@@ -65,10 +65,10 @@ func (s *outputStream) commit() (File, error) {
 		return File{}, nil
 	}
 	if err := s.ndjson.Flush(); err != nil {
-		return File{}, fmt.Errorf("file %s: %w", s.name, err)
+		return File{}, hostFault("file %s: %w", s.name, err)
 	}
 	if err := s.file.Commit(); err != nil {
-		return File{}, fmt.Errorf("commit file %s: %w", s.name, err)
+		return File{}, hostFault("commit file %s: %w", s.name, err)
 	}
 	s.file = nil
 	resourceType := s.part.Type

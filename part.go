@@ -1,16 +1,16 @@
 package bulkexport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// errYield ends an attempt whose slice of time is over, at the end of a file.
+// errYield ends an attempt whose slice of time is over.
 var errYield = errors.New("slice is over")
 
 // performPart makes one attempt at a part: it claims it, writes from where the
@@ -26,7 +26,7 @@ func (e *Exporter) performPart(ctx context.Context, task Task) error {
 		return err
 	}
 	a := e.newAttempt(job, part)
-	err = a.run(ctx)
+	err = e.keepAlive(ctx, a.renew, a.run)
 	if errors.Is(err, errYield) {
 		err = nil
 	}
@@ -57,36 +57,46 @@ func (e *Exporter) finishIfLast(ctx context.Context, task Task) error {
 // endAttempt gives the part back. An attempt that yielded or was told to stop
 // does not count as a failure; the last one that does fails the job.
 func (e *Exporter) endAttempt(ctx context.Context, task Task, a *attempt, cause error) error {
-	failed := cause != nil && ctx.Err() == nil
+	failed := cause != nil && isFailure(ctx)
 	record, cancel := e.recording(ctx)
 	defer cancel()
 	var job Job
 	part, err := e.cfg.Store.UpdatePart(record, task.JobID, task.Part, func(j Job, p *Part) error {
 		job = j
-		return p.release(a.number, failed)
+		return p.giveBack(a.number, e.now(), failed)
 	})
-	if job.State == JobDeleted {
-		e.enqueue(record, job, dueTasks(job, nil, e.now()))
-	}
+	e.clearAfter(record, a.job.ID, job, err)
 	switch {
 	case err != nil:
-		return errors.Join(cause, err)
+		return errors.Join(err, cause)
 	case cause == nil:
 		e.enqueue(ctx, a.job, []Task{task})
-	case failed && part.Failures >= e.cfg.MaxAttempts:
+	case failed && job.State == JobRunning && part.Failures >= e.cfg.MaxAttempts:
 		return fmt.Errorf("%w: %w", errExhausted, cause)
 	}
 	return cause
 }
 
-// attempt writes the files of a part. The fields up to seen are shared with the
-// heartbeat, all others belong to the goroutine that runs it.
+// clearAfter sees to it that an attempt at a job which has ended meanwhile does
+// not leave a file that came too late for those who removed the others.
+func (e *Exporter) clearAfter(ctx context.Context, jobID string, job Job, err error) {
+	switch {
+	case errors.Is(err, ErrJobNotFound), job.State == JobFailed:
+		e.dropFiles(ctx, jobID)
+	case job.State == JobDeleted:
+		e.enqueue(ctx, job, dueTasks(job, nil, e.now()))
+	}
+}
+
+// attempt writes the files of a part. The fields up to stall are shared with
+// the heartbeat, all others belong to the goroutine that runs it.
 type attempt struct {
 	e      *Exporter
 	job    Job
 	index  int // of the part
 	number int // of the attempt
 	seen   atomic.Int64
+	stall  stallWatch
 
 	part     Part // as stored last
 	deadline time.Time
@@ -99,37 +109,33 @@ type attempt struct {
 func (e *Exporter) newAttempt(job Job, part Part) *attempt {
 	a := &attempt{
 		e: e, job: job, index: part.Index, number: part.Attempt, part: part,
+		stall:    stallWatch{limit: e.cfg.StallTimeout},
 		deadline: e.now().Add(e.cfg.Slice),
 		line:     pipeline{job: job, resourceType: part.Type, filter: e.cfg.Filter},
 	}
 	a.output = newOutputStream(e.cfg, job.ID, part, FileOutput)
 	a.errors = newOutputStream(e.cfg, job.ID, part, FileError)
+	a.add.cursor = slices.Clone(part.Cursor)
 	a.seen.Store(part.Processed)
 	return a
 }
 
-// run writes until the part is done, the slice is over (errYield), or something
-// fails. Meanwhile the heartbeat keeps the claim and ends run when it is lost.
-func (a *attempt) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer a.heartbeat(ctx, cancel)()
-	defer a.abort(ctx)
-
-	err := a.write(ctx)
-	if lost := context.Cause(ctx); err != nil && lost != nil {
-		return errors.Join(lost, err)
+// renew keeps the claim and records progress.
+func (a *attempt) renew(ctx context.Context, until time.Time) error {
+	seen := a.seen.Load()
+	if err := a.stall.check(seen); err != nil {
+		return err
 	}
+	_, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.index, func(j Job, p *Part) error {
+		return p.renew(j, a.number, seen, until)
+	})
 	return err
 }
 
-// abort throws away the files that were not committed.
-func (a *attempt) abort(ctx context.Context) {
-	if err := errors.Join(a.output.abort(), a.errors.abort()); err != nil {
-		a.e.log.WarnContext(ctx, "abort file", "job", a.job.ID, "part", a.index, "error", err)
-	}
-}
-
-func (a *attempt) write(ctx context.Context) error {
+// run writes until the part is done, the slice is over (errYield), or something
+// fails.
+func (a *attempt) run(ctx context.Context) error {
+	defer a.abort(ctx)
 	q := queryFor(a.job, a.part.Type)
 	q.After, q.UpTo = a.part.After, a.part.UpTo
 	if a.part.Cursor != nil {
@@ -148,37 +154,38 @@ func (a *attempt) write(ctx context.Context) error {
 	return a.commit(ctx, true)
 }
 
+// abort throws away the files that were not committed.
+func (a *attempt) abort(ctx context.Context) {
+	if err := errors.Join(a.output.abort(), a.errors.abort()); err != nil {
+		a.e.log.WarnContext(ctx, "abort file", "job", a.job.ID, "part", a.index, "error", err)
+	}
+}
+
 // take writes one resource, or notes why it is not written. Files that are full
-// are committed first, so that a commit always ends between two resources.
+// are committed first, so that a commit always ends between two resources. As
+// many dropped resources as fit a file lead to a commit too, lest a filter that
+// drops all makes the attempt endless.
 func (a *attempt) take(ctx context.Context, resource Resource, err error) error {
-	var line []byte
-	if err == nil && len(resource.Key) == 0 {
-		err = errors.New("the source gave a resource without a key")
-	}
-	if err == nil {
-		line, err = a.line.line(ctx, resource.JSON)
-	}
-	stream := a.output
-	var fault *ResourceError
-	switch {
-	case errors.As(err, &fault):
-		stream = a.errors
-		if line, err = outcomeLine(fault); err != nil {
+	if a.add.dropped >= a.e.cfg.MaxFileResources {
+		if err := a.commitAndGoOn(ctx); err != nil {
 			return err
 		}
-	case err != nil && !errors.Is(err, errDropped):
-		return fmt.Errorf("read %s: %w", a.part.Type, err)
 	}
-	if line != nil {
-		if err := a.put(ctx, stream, line); err != nil {
-			return err
-		}
+	line, fault, err := a.lineOf(ctx, resource, err)
+	if err != nil {
+		return err
 	}
 	switch {
 	case fault != nil:
 		a.add.errors++
+		err = a.put(ctx, a.errors, outcomeLine(fault))
 	case line == nil:
 		a.add.dropped++
+	default:
+		err = a.put(ctx, a.output, line)
+	}
+	if err != nil {
+		return err
 	}
 	a.add.processed++
 	a.add.cursor = append(a.add.cursor[:0], resource.Key...)
@@ -186,16 +193,41 @@ func (a *attempt) take(ctx context.Context, resource Resource, err error) error 
 	return nil
 }
 
+// lineOf returns the line of a resource, what is wrong with the resource, or
+// neither if a filter has dropped it.
+func (a *attempt) lineOf(ctx context.Context, r Resource, err error) ([]byte, *ResourceError, error) {
+	var fault *ResourceError
+	switch {
+	case err != nil && !errors.As(err, &fault):
+		return nil, nil, hostFault("read %s: %w", a.part.Type, err)
+	case len(r.Key) == 0:
+		return nil, nil, hostFault("read %s: a resource has no key", a.part.Type)
+	case bytes.Equal(r.Key, a.add.cursor):
+		return nil, nil, hostFault("read %s: two resources have the same key", a.part.Type)
+	case fault != nil:
+		return nil, fault, nil
+	}
+	return a.line.line(ctx, r.JSON)
+}
+
 func (a *attempt) put(ctx context.Context, stream *outputStream, line []byte) error {
 	if !stream.fits(len(line)) {
-		if err := a.commit(ctx, false); err != nil {
+		if err := a.commitAndGoOn(ctx); err != nil {
 			return err
-		}
-		if !a.e.now().Before(a.deadline) {
-			return errYield
 		}
 	}
 	return stream.write(ctx, line)
+}
+
+// commitAndGoOn commits, and says errYield when it is somebody else's turn.
+func (a *attempt) commitAndGoOn(ctx context.Context) error {
+	if err := a.commit(ctx, false); err != nil {
+		return err
+	}
+	if !a.e.now().Before(a.deadline) {
+		return errYield
+	}
+	return nil
 }
 
 // commit makes what was written since the last commit part of the export: the
@@ -220,51 +252,6 @@ func (a *attempt) commit(ctx context.Context, done bool) error {
 	}
 	a.e.cfg.Observer.filesCommitted(ctx, a.job, slices.Clone(a.add.files))
 	a.part = part
-	a.add = partProgress{cursor: a.add.cursor[:0]}
+	a.add = partProgress{cursor: a.add.cursor}
 	return nil
-}
-
-// heartbeat renews the claim and records progress, independently of how fast
-// the work goes. It calls lost with the reason once the attempt must end. The
-// function that it returns stops it and waits for it.
-func (a *attempt) heartbeat(ctx context.Context, lost context.CancelCauseFunc) func() {
-	lease := a.e.cfg.Lease
-	var done sync.WaitGroup
-	done.Go(func() {
-		ticker := time.NewTicker(min(time.Second, lease/3))
-		defer ticker.Stop()
-		held := a.e.now().Add(lease)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			until := a.e.now().Add(lease)
-			switch err := a.renew(ctx, until); {
-			case err == nil:
-				held = until
-			case ctx.Err() != nil:
-				return
-			case isLost(err) || !a.e.now().Before(held):
-				lost(err)
-				return
-			}
-		}
-	})
-	return func() {
-		lost(nil)
-		done.Wait()
-	}
-}
-
-func (a *attempt) renew(ctx context.Context, until time.Time) error {
-	_, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.index, func(j Job, p *Part) error {
-		return p.renew(j, a.number, a.seen.Load(), until)
-	})
-	return err
-}
-
-func isLost(err error) bool {
-	return errors.Is(err, errJobOver) || errors.Is(err, errFenced) || errors.Is(err, ErrJobNotFound)
 }

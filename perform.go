@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -14,30 +16,26 @@ const recordTimeout = 5 * time.Second
 // Perform does one task. A [Runner] calls it; it may be called any number of
 // times for the same task, at once and in several processes. nil means that the
 // task needs no further delivery, an error that it should come again later.
+//
+// A panic of the host's code is an error, not the end of the process. When ctx
+// is cancelled the attempt is not counted; when its deadline passes, it is.
 func (e *Exporter) Perform(ctx context.Context, task Task) error {
-	var err error
-	switch task.Kind {
-	case TaskPlan:
-		err = e.performPlan(ctx, task)
-	case TaskPart:
-		err = e.performPart(ctx, task)
-	case TaskFinish:
-		err = e.performFinish(ctx, task)
-	case TaskDelete:
-		err = e.performDelete(ctx, task)
-	default:
-		err = fmt.Errorf("unknown kind of task %q", task.Kind)
-	}
+	err := guard(func() error { return e.perform(ctx, task) })
+	var foreign *hostError
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, errExhausted):
+		return e.failJob(ctx, task, err)
+	case errors.As(err, &foreign):
+		// Whatever else it says, it does not come from our store.
 	case errors.Is(err, ErrJobNotFound), errors.Is(err, errJobOver), errors.Is(err, errFenced),
-		errors.Is(err, errPartTaken), errors.Is(err, errPartDone):
+		errors.Is(err, errTaken), errors.Is(err, errPartDone):
 		// Somebody else has done it, does it, or made it pointless. If that one
 		// dies, the sweeper enqueues the task again.
 		return nil
-	case errors.Is(err, errExhausted):
-		return e.failJob(ctx, task, err)
+	case errors.Is(err, errTooEarly):
+		return err
 	}
 	if ctx.Err() == nil {
 		e.log.WarnContext(ctx, "export task", "task", task.Kind, "job", task.JobID, "part", task.Part, "error", err)
@@ -45,33 +43,95 @@ func (e *Exporter) Perform(ctx context.Context, task Task) error {
 	return err
 }
 
+func (e *Exporter) perform(ctx context.Context, task Task) error {
+	switch task.Kind {
+	case TaskPlan:
+		return e.performPlan(ctx, task)
+	case TaskPart:
+		return e.performPart(ctx, task)
+	case TaskFinish:
+		return e.performFinish(ctx, task)
+	case TaskDelete:
+		return e.performDelete(ctx, task)
+	}
+	return fmt.Errorf("unknown kind of task %q", task.Kind)
+}
+
+// hostError is trouble that the host's source, filter or sink reports. It is
+// told apart from what the store says, which may be that all is well.
+type hostError struct{ err error }
+
+func (e *hostError) Error() string { return e.err.Error() }
+func (e *hostError) Unwrap() error { return e.err }
+
+func hostFault(format string, args ...any) error {
+	return &hostError{fmt.Errorf(format, args...)}
+}
+
+// guard makes an error of a panic, so that one resource which the host's code
+// cannot take does not end its process. The value of a panic may hold resource
+// content; it is left out unless it is the runtime's own.
+func guard(fn func() error) (err error) {
+	defer func() {
+		value := recover()
+		if value == nil {
+			return
+		}
+		what, ok := value.(runtime.Error)
+		if !ok {
+			err = hostFault("panic with a %T\n%s", value, debug.Stack())
+			return
+		}
+		err = hostFault("panic: %w\n%s", what, debug.Stack())
+	}()
+	return fn()
+}
+
 // performPlan fixes the transactionTime, then plans: both once, however often
 // it is called.
 func (e *Exporter) performPlan(ctx context.Context, task Task) error {
 	job, err := e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
-		return j.beginPlan(e.cfg.MaxAttempts)
+		return j.beginPlan(e.now(), e.cfg.Lease, e.cfg.MaxAttempts)
 	})
 	if err != nil {
 		return err
 	}
-	job, parts, err := e.plan(ctx, job)
+	planned, parts, err := e.planAlive(ctx, job)
 	if err != nil {
 		return e.planFailed(ctx, job, err)
 	}
-	e.log.InfoContext(ctx, "export planned", "job", job.ID, "parts", len(parts),
-		"transactionTime", job.TransactionTime, "consistency", job.Consistency)
-	e.enqueue(ctx, job, dueTasks(job, parts, e.now()))
+	e.log.InfoContext(ctx, "export planned", "job", planned.ID, "parts", len(parts),
+		"transactionTime", planned.TransactionTime, "consistency", planned.Consistency)
+	e.enqueue(ctx, planned, dueTasks(planned, parts, e.now()))
 	return nil
+}
+
+// planAlive plans and keeps the claim meanwhile.
+func (e *Exporter) planAlive(ctx context.Context, job Job) (planned Job, parts []Part, err error) {
+	err = e.keepAlive(ctx, func(ctx context.Context, until time.Time) error {
+		_, err := e.cfg.Store.UpdateJob(ctx, job.ID, func(j *Job) error {
+			if err := j.holdPlan(job.Attempt); err != nil {
+				return err
+			}
+			j.LeaseUntil = until
+			return nil
+		})
+		return err
+	}, func(ctx context.Context) error {
+		planned, parts, err = e.plan(ctx, job)
+		return err
+	})
+	return planned, parts, err
 }
 
 func (e *Exporter) plan(ctx context.Context, job Job) (Job, []Part, error) {
 	store := e.cfg.Store
 	at, err := e.transactionTime(ctx, job)
 	if err != nil {
-		return job, nil, fmt.Errorf("read transaction time: %w", err)
+		return job, nil, err
 	}
 	fixed, err := store.UpdateJob(ctx, job.ID, func(j *Job) error {
-		return j.fixTime(at, e.consistency())
+		return j.fixTime(job.Attempt, at, e.consistency())
 	})
 	if err != nil {
 		return job, nil, err
@@ -83,7 +143,7 @@ func (e *Exporter) plan(ctx context.Context, job Job) (Job, []Part, error) {
 	if err := store.SetParts(ctx, job.ID, planned); err != nil {
 		return job, nil, fmt.Errorf("store plan: %w", err)
 	}
-	running, err := store.UpdateJob(ctx, job.ID, func(j *Job) error { return j.run(e.now()) })
+	running, err := store.UpdateJob(ctx, job.ID, func(j *Job) error { return j.run(job.Attempt, e.now()) })
 	if err != nil {
 		return job, nil, err
 	}
@@ -96,7 +156,14 @@ func (e *Exporter) transactionTime(ctx context.Context, job Job) (time.Time, err
 	if !ok || !job.TransactionTime.IsZero() {
 		return e.now(), nil
 	}
-	return clock.TransactionTime(ctx, job.Tenant)
+	at, err := clock.TransactionTime(ctx, job.Tenant)
+	if err == nil && at.IsZero() {
+		err = errors.New("the source gave none")
+	}
+	if err != nil {
+		return at, hostFault("read transaction time: %w", err)
+	}
+	return at, nil
 }
 
 func (e *Exporter) consistency() Consistency {
@@ -106,25 +173,31 @@ func (e *Exporter) consistency() Consistency {
 	return Bounded
 }
 
-// planFailed settles an attempt to plan that came to nothing: one that was
-// interrupted does not count, the last one fails the job.
+// planFailed gives the plan back after an attempt that came to nothing. The
+// last one fails the job.
 func (e *Exporter) planFailed(ctx context.Context, job Job, cause error) error {
-	if ctx.Err() != nil {
-		record, cancel := e.recording(ctx)
-		defer cancel()
-		_, err := e.cfg.Store.UpdateJob(record, job.ID, func(j *Job) error {
-			if j.State == JobAccepted && j.Failures > 0 {
-				j.Failures--
-			}
-			return nil
-		})
-		return errors.Join(cause, err)
-	}
-	if job.Failures >= e.cfg.MaxAttempts {
+	failed := isFailure(ctx)
+	record, cancel := e.recording(ctx)
+	defer cancel()
+	released, err := e.cfg.Store.UpdateJob(record, job.ID, func(j *Job) error {
+		if err := j.holdPlan(job.Attempt); err != nil {
+			return err
+		}
+		j.release(e.now(), failed)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return errors.Join(err, cause)
+	case failed && released.Failures >= e.cfg.MaxAttempts:
 		return fmt.Errorf("%w: %w", errExhausted, cause)
 	}
 	return cause
 }
+
+// isFailure reports whether an attempt that ended early counts: unless it was
+// told to stop, it does, also when an engine's time-out was too short for it.
+func isFailure(ctx context.Context) bool { return !errors.Is(ctx.Err(), context.Canceled) }
 
 // recording returns a context for updates that must be made although ctx may
 // have ended.
@@ -187,11 +260,16 @@ func (e *Exporter) failJob(ctx context.Context, task Task, cause error) error {
 	}
 	e.log.ErrorContext(ctx, "export failed", "job", job.ID, "reason", reason, "error", cause)
 	e.cfg.Observer.jobEnded(ctx, job)
-	if err := e.cfg.Sink.DeleteJob(ctx, job.ID); err != nil {
-		e.log.WarnContext(ctx, "delete files of failed export", "job", job.ID, "error", err)
-	}
+	e.dropFiles(ctx, job.ID)
 	e.cancelTasks(ctx, job.ID)
 	return nil
+}
+
+// dropFiles removes the files of a job that nobody can have any more.
+func (e *Exporter) dropFiles(ctx context.Context, jobID string) {
+	if err := e.cfg.Sink.DeleteJob(ctx, jobID); err != nil {
+		e.log.WarnContext(ctx, "remove files of export", "job", jobID, "error", err)
+	}
 }
 
 // performDelete removes the files of a deleted or expired job, and its record
@@ -214,7 +292,7 @@ func (e *Exporter) performDelete(ctx context.Context, task Task) error {
 		return err
 	}
 	if err := e.cfg.Sink.DeleteJob(ctx, job.ID); err != nil {
-		return fmt.Errorf("delete files: %w", err)
+		return hostFault("delete files: %w", err)
 	}
 	if !abandoned(parts, e.now()) {
 		return nil

@@ -1,10 +1,9 @@
 package bulkexport
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 )
 
 // pipeline turns a resource as the source yields it into a line, or into the
@@ -16,31 +15,29 @@ type pipeline struct {
 	joined       []byte
 }
 
-// errDropped says that a filter does not let a resource out.
-var errDropped = errors.New("dropped")
-
-// line returns the line for a resource, valid until the next call. errDropped
-// and [*ResourceError] concern this resource only.
-func (p *pipeline) line(ctx context.Context, resource []byte) ([]byte, error) {
-	line, err := p.check(resource)
-	if err != nil || p.filter == nil {
-		return line, err
+// line returns the line for a resource, valid until the next call, or what is
+// wrong with the resource. Neither means that the filter has dropped it.
+func (p *pipeline) line(ctx context.Context, resource []byte) ([]byte, *ResourceError, error) {
+	line, fault := p.check(resource)
+	if fault != nil || p.filter == nil {
+		return line, fault, nil
 	}
 	kept, err := p.filter(ctx, p.job, p.resourceType, line)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("filter %s: %w", p.resourceType, err)
+		return nil, nil, hostFault("filter %s: %w", p.resourceType, err)
 	case kept == nil:
-		return nil, errDropped
+		return nil, nil, nil
 	case len(kept) == len(line) && len(kept) > 0 && &kept[0] == &line[0]:
-		return line, nil
+		return line, nil, nil
 	}
-	return p.check(kept)
+	line, fault = p.check(kept)
+	return line, fault, nil
 }
 
 // check returns the resource as one line. Without line breaks inside, that is
 // the resource itself.
-func (p *pipeline) check(resource []byte) ([]byte, error) {
+func (p *pipeline) check(resource []byte) ([]byte, *ResourceError) {
 	found, fault := checkLine(resource)
 	if fault != nil {
 		return nil, &ResourceError{Type: p.resourceType, Reason: fault.Error(), Err: fault}
@@ -57,7 +54,7 @@ func (p *pipeline) check(resource []byte) ([]byte, error) {
 
 // outcomeLine is the OperationOutcome that stands in an error file for a
 // resource which could not be exported.
-func outcomeLine(fault *ResourceError) ([]byte, error) {
+func outcomeLine(fault *ResourceError) []byte {
 	name := fault.Type
 	if fault.ID != "" {
 		name += "/" + fault.ID
@@ -67,8 +64,11 @@ func outcomeLine(fault *ResourceError) ([]byte, error) {
 		Code        string `json:"code"`
 		Diagnostics string `json:"diagnostics"`
 	}
-	return json.Marshal(struct {
+	var line bytes.Buffer
+	// Strings can always be encoded, and the buffer does not fail.
+	_ = json.NewEncoder(&line).Encode(struct {
 		ResourceType string  `json:"resourceType"`
 		Issue        []issue `json:"issue"`
 	}{"OperationOutcome", []issue{{"error", "exception", name + " could not be exported: " + fault.Reason}}})
+	return bytes.TrimSuffix(line.Bytes(), []byte("\n"))
 }

@@ -1,8 +1,8 @@
 package bulkexport
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/bulkexport/bulkexport/fhir"
@@ -12,7 +12,7 @@ import (
 func (e *Exporter) makePlan(ctx context.Context, job Job) ([]Part, error) {
 	available, err := e.cfg.Source.Types(ctx, scopeOf(job))
 	if err != nil {
-		return nil, fmt.Errorf("list resource types: %w", err)
+		return nil, hostFault("list resource types: %w", err)
 	}
 	var parts []Part
 	for _, name := range selectTypes(job.Request, available, e.types) {
@@ -33,7 +33,12 @@ func (e *Exporter) splitType(ctx context.Context, q Query) ([]Part, error) {
 	if splitter, ok := e.cfg.Source.(SourceSplitter); ok {
 		var err error
 		if cuts, err = splitter.Split(ctx, q, e.cfg.MaxFileResources); err != nil {
-			return nil, fmt.Errorf("split %s: %w", q.Type, err)
+			return nil, hostFault("split %s: %w", q.Type, err)
+		}
+	}
+	for i, cut := range cuts {
+		if len(cut) == 0 || i > 0 && bytes.Equal(cut, cuts[i-1]) {
+			return nil, hostFault("split %s: the source gave an empty range", q.Type)
 		}
 	}
 	parts := cutRange(q, cuts)
@@ -45,7 +50,7 @@ func (e *Exporter) splitType(ctx context.Context, q Query) ([]Part, error) {
 		q.After, q.UpTo = parts[i].After, parts[i].UpTo
 		total, err := counter.Count(ctx, q)
 		if err != nil {
-			return nil, fmt.Errorf("count %s: %w", q.Type, err)
+			return nil, hostFault("count %s: %w", q.Type, err)
 		}
 		parts[i].Total = total
 	}

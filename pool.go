@@ -2,6 +2,7 @@ package bulkexport
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"runtime"
 	"slices"
@@ -60,12 +61,16 @@ var _ interface {
 } = (*Pool)(nil)
 
 // Enqueue implements [Runner]. A task that waits already is not queued twice;
-// one that is being performed is performed once more afterwards.
+// one that is being performed is performed once more afterwards. Before Start,
+// tasks are forgotten: an exporter that starts looks for all that is due.
 func (p *Pool) Enqueue(_ context.Context, tasks ...Task) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return ErrStopped
+	}
+	if p.cancel == nil {
+		return nil
 	}
 	for _, task := range tasks {
 		if r := p.retries[task]; r == nil || r.timer == nil {
@@ -88,7 +93,8 @@ func (p *Pool) push(task Task) {
 	p.wake.Signal()
 }
 
-// Start implements [Runner]. A second call does nothing.
+// Start implements [Runner]. A pool serves one exporter: a second call is an
+// error.
 func (p *Pool) Start(ctx context.Context, fn func(context.Context, Task) error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,13 +102,29 @@ func (p *Pool) Start(ctx context.Context, fn func(context.Context, Task) error) 
 		return ErrStopped
 	}
 	if p.cancel != nil {
-		return nil
+		return errors.New("pool is started already")
 	}
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for range p.workers {
-		p.done.Go(func() { p.work(ctx, fn) })
+		p.hire(ctx, fn)
 	}
 	return nil
+}
+
+// hire starts a worker. One that is ended from within, by runtime.Goexit, which
+// is what a failing test does, is replaced.
+func (p *Pool) hire(ctx context.Context, fn func(context.Context, Task) error) {
+	p.done.Go(func() {
+		ended := false
+		defer func() {
+			if !ended {
+				p.hire(ctx, fn)
+			}
+		}()
+		for p.work(ctx, fn) {
+		}
+		ended = true
+	})
 }
 
 // Stop implements [Runner].
@@ -154,15 +176,18 @@ func (p *Pool) CancelJob(_ context.Context, jobID string) error {
 	return nil
 }
 
-func (p *Pool) work(ctx context.Context, fn func(context.Context, Task) error) {
-	for {
-		task, taskCtx, ok := p.take(ctx)
-		if !ok {
-			return
-		}
-		err := fn(taskCtx, task)
-		p.finish(ctx, task, err)
+var errAborted = errors.New("task was aborted")
+
+// work performs one task. It returns false when there will be no more.
+func (p *Pool) work(ctx context.Context, fn func(context.Context, Task) error) bool {
+	task, taskCtx, ok := p.take(ctx)
+	if !ok {
+		return false
 	}
+	err := errAborted
+	defer func() { p.finish(ctx, task, err) }()
+	err = fn(taskCtx, task)
+	return true
 }
 
 // take waits for a task and marks it as running.
@@ -200,6 +225,13 @@ func (p *Pool) next() (Task, bool) {
 	return Task{}, false
 }
 
+func (p *Pool) unqueue(task Task) {
+	if p.queued[task] {
+		delete(p.queued, task)
+		p.setQueue(task.Tenant, slices.DeleteFunc(p.queues[task.Tenant], func(t Task) bool { return t == task }))
+	}
+}
+
 func (p *Pool) setQueue(tenant string, queue []Task) {
 	if len(queue) > 0 {
 		p.queues[tenant] = queue
@@ -223,6 +255,9 @@ func (p *Pool) finish(ctx context.Context, task Task, err error) {
 	if p.closed || ctx.Err() != nil {
 		return
 	}
+	// It comes again after its pause, and not at once because somebody has
+	// enqueued it meanwhile.
+	p.unqueue(task)
 	r := p.retries[task]
 	if r == nil {
 		r = &retry{pause: backoff.NewExponentialBackOff()}

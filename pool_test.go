@@ -54,6 +54,15 @@ func TestPoolTakesTurnsBetweenTenants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pool := bulkexport.NewPool(1)
 		defer stop(t, pool)
+		var done journal
+		release := make(chan struct{})
+		require.NoError(t, pool.Start(t.Context(), func(_ context.Context, task bulkexport.Task) error {
+			done.note(task)
+			<-release
+			return nil
+		}))
+		require.NoError(t, pool.Enqueue(t.Context(), partTask("first", "f", 0)))
+		synctest.Wait()
 		var tasks []bulkexport.Task
 		for part := range 4 {
 			tasks = append(tasks, partTask("large", "a", part))
@@ -61,14 +70,9 @@ func TestPoolTakesTurnsBetweenTenants(t *testing.T) {
 		tasks = append(tasks, partTask("small", "b", 0), partTask("small", "c", 0))
 		require.NoError(t, pool.Enqueue(t.Context(), tasks...))
 		require.NoError(t, pool.Enqueue(t.Context(), tasks...), "what waits is not queued twice")
-
-		var done journal
-		require.NoError(t, pool.Start(t.Context(), func(_ context.Context, task bulkexport.Task) error {
-			done.note(task)
-			return nil
-		}))
+		close(release)
 		synctest.Wait()
-		require.Equal(t, "a0 b0 a1 c0 a2 a3", done.String())
+		require.Equal(t, "f0 a0 b0 a1 c0 a2 a3", done.String())
 	})
 }
 
@@ -201,7 +205,7 @@ func TestPoolStops(t *testing.T) {
 			<-slow
 			return ctx.Err()
 		}))
-		require.NoError(t, pool.Start(started, ignore), "a second start does nothing")
+		require.Error(t, pool.Start(started, ignore), "it serves one exporter")
 		require.NoError(t, pool.Enqueue(t.Context(), partTask("", "a", 0)))
 		cancel()
 		synctest.Wait()

@@ -155,6 +155,7 @@ func single(name string, values []string, faults *faultList) (string, bool) {
 // checkRequest says whether this exporter can honour the request, and returns
 // it narrowed to what the caller may have.
 func (e *Exporter) checkRequest(access Access, req ExportRequest) (ExportRequest, error) {
+	req.Types = slices.Compact(slices.Sorted(slices.Values(req.Types))) // nil if empty
 	var faults faultList
 	if req.Level != LevelSystem && req.Level != LevelPatient {
 		faults.add("level", "not-supported", fmt.Sprintf("there is no %s export", quote(string(req.Level))))

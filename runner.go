@@ -10,15 +10,16 @@ import "context"
 //   - At least once: a task that was enqueued is performed while the runner
 //     runs, also more than once. [Exporter.Perform] takes care of repeats.
 //   - A task whose performance returned an error is delivered again, later.
-//   - It may forget tasks when the process ends. The exporter enqueues again
-//     what its store says is unfinished.
+//   - It may forget tasks that come before Start, and all when the process ends.
+//     The exporter enqueues again what its store says is unfinished.
 type Runner interface {
 	// Enqueue hands over tasks. It does not wait for them. A task that is
 	// queued already need not be queued twice. After Stop it returns
 	// [ErrStopped].
 	Enqueue(ctx context.Context, tasks ...Task) error
 
-	// Start begins to perform tasks, with fn, until Stop. It returns at once.
+	// Start begins to perform tasks, with fn, until Stop. It returns at once. It
+	// is called once.
 	// The context's values are handed to fn; its end does not stop the runner.
 	Start(ctx context.Context, fn func(context.Context, Task) error) error
 

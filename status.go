@@ -63,18 +63,18 @@ func progressOf(job Job, parts []Part) Progress {
 	return sum
 }
 
-// The bounds of Retry-After. Longer ones make clients give up.
+// The bounds of Retry-After in seconds. Longer ones make clients give up.
 const (
-	minRetryAfter = time.Second
-	maxRetryAfter = 120 * time.Second
+	minRetryAfter = 1
+	maxRetryAfter = 120
 )
 
 // retryAfter estimates the time left, or, as long as there is no rate to tell
 // it from, grows with the time that the job has been there.
 func retryAfter(job Job, p Progress, now time.Time) time.Duration {
-	left := now.Sub(job.CreatedAt) / 4
-	if elapsed := now.Sub(job.StartedAt); !job.StartedAt.IsZero() && p.Done > 0 && p.Total > 0 {
-		left = time.Duration(float64(elapsed) / float64(p.Done) * float64(p.Total-p.Done))
+	left := now.Sub(job.CreatedAt).Seconds() / 4
+	if !job.StartedAt.IsZero() && p.Done > 0 && p.Total > 0 {
+		left = now.Sub(job.StartedAt).Seconds() / float64(p.Done) * float64(p.Total-p.Done)
 	}
-	return min(max(left.Round(time.Second), minRetryAfter), maxRetryAfter)
+	return time.Duration(math.Round(min(max(left, minRetryAfter), maxRetryAfter))) * time.Second
 }

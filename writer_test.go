@@ -83,7 +83,9 @@ func TestNDJSONWriterRefusesWhatIsNoResource(t *testing.T) {
 		`{"resourceType":"X","a":"\u123`, `{"resourceType":"X","a":"\`, `{"resourceType":"X","a":"abc`,
 		`{"resourceType":"X","a":"` + "\xff" + `"}`, `{"resourceType":"X","a":"` + "\xed\xa0\x80" + `"}`,
 		`{"resourceType":"X","resourceType":"X"}`, `{"resourceType":1}`, `{"resourceType":""}`, `{"resourceType":null}`,
-		`{"resourceType":{"a":1}}`, `{resourceType:"X"}`, `{'resourceType':'X'}`, `{"resourceType":"X"/**/}`,
+		`{"resourceType":"X","resourceType":["Y"]}`, `{"resourceType":{"a":1},"resourceType":"X"}`,
+		`{"resourceType":"X","resource\u0054ype":"Y"}`, `{"resourceType":{"a":1}}`,
+		`{resourceType:"X"}`, `{'resourceType':'X'}`, `{"resourceType":"X"/**/}`,
 		`{"resourceType":"X","v":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`,
 	} {
 		var out bytes.Buffer

@@ -17,7 +17,7 @@ import (
 func encodeJob(job bulkexport.Job) (string, error) {
 	toUTC(
 		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt,
-		&job.TransactionTime, &job.Request.Since,
+		&job.TransactionTime, &job.Request.Since, &job.LeaseUntil, &job.RetryAt,
 	)
 	doc, err := json.Marshal(job)
 	if err != nil {
@@ -27,7 +27,7 @@ func encodeJob(job bulkexport.Job) (string, error) {
 }
 
 func encodePart(part bulkexport.Part) (string, error) {
-	toUTC(&part.LeaseUntil)
+	toUTC(&part.LeaseUntil, &part.RetryAt)
 	doc, err := json.Marshal(part)
 	if err != nil {
 		return "", fmt.Errorf("encode part: %w", err)

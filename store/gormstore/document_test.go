@@ -56,7 +56,7 @@ func TestStoredJobsStillLoad(t *testing.T) {
 		ExpiresAt:       time.Date(2026, 3, 2, 12, 40, 0, 1000, time.UTC),
 		TransactionTime: time.Date(2026, 3, 1, 12, 30, 15, 123000000, time.UTC),
 		Consistency:     bulkexport.Bounded,
-		Failures:        3,
+		Claim:           bulkexport.Claim{Failures: 3},
 		FailureReason:   "The export could not be planned.",
 	}
 	wantPart := bulkexport.Part{
@@ -72,7 +72,9 @@ func TestStoredJobsStillLoad(t *testing.T) {
 			SHA256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
 		}},
 		Processed: 1010, Dropped: 8, Errors: 2, Seen: 1100,
-		Attempt: 4, LeaseUntil: time.Date(2026, 3, 1, 12, 41, 0, 250000000, time.UTC), Failures: 1,
+		Claim: bulkexport.Claim{
+			Attempt: 4, LeaseUntil: time.Date(2026, 3, 1, 12, 41, 0, 250000000, time.UTC), Failures: 1,
+		},
 	}
 
 	db := openDB(t, sqliteFile(t, ""))

@@ -14,7 +14,7 @@ func cloneJob(job bulkexport.Job) bulkexport.Job {
 	job.Request.Types = slices.Clone(job.Request.Types)
 	toUTC(
 		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt,
-		&job.TransactionTime, &job.Request.Since,
+		&job.TransactionTime, &job.Request.Since, &job.LeaseUntil, &job.RetryAt,
 	)
 	return job
 }
@@ -24,7 +24,7 @@ func clonePart(part bulkexport.Part) bulkexport.Part {
 	part.UpTo = slices.Clone(part.UpTo)
 	part.Cursor = slices.Clone(part.Cursor)
 	part.Files = slices.Clone(part.Files)
-	toUTC(&part.LeaseUntil)
+	toUTC(&part.LeaseUntil, &part.RetryAt)
 	return part
 }
 

@@ -1,0 +1,84 @@
+package bulkexport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// keepAlive runs work under a claim, and renews the claim meanwhile: once a
+// second or more often, however slowly the work goes. When the claim is lost,
+// or could not be renewed for as long as it lasts, the context of work ends and
+// the reason is what keepAlive returns.
+func (e *Exporter) keepAlive(
+	ctx context.Context,
+	renew func(ctx context.Context, until time.Time) error,
+	work func(ctx context.Context) error,
+) error {
+	working, lose := context.WithCancelCause(ctx)
+	var heartbeat sync.WaitGroup
+	heartbeat.Go(func() { e.renewUntil(working, renew, lose) })
+	defer heartbeat.Wait()
+	defer lose(nil)
+	err := guard(func() error { return work(working) })
+	if lost := context.Cause(working); err != nil && ctx.Err() == nil && lost != nil {
+		// What work says is only that it was interrupted.
+		return lost
+	}
+	return err
+}
+
+// renewUntil renews a claim until ctx ends. It calls lose once the claim is
+// lost, and ends.
+func (e *Exporter) renewUntil(
+	ctx context.Context, renew func(context.Context, time.Time) error, lose context.CancelCauseFunc,
+) {
+	ticker := time.NewTicker(min(time.Second, e.cfg.Lease/3))
+	defer ticker.Stop()
+	held := e.now().Add(e.cfg.Lease)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		until := e.now().Add(e.cfg.Lease)
+		err := guard(func() error { return renew(ctx, until) })
+		switch {
+		case err == nil:
+			held = until
+		case ctx.Err() != nil:
+			return
+		case isLost(err) || !e.now().Before(held):
+			lose(fmt.Errorf("renew claim: %w", err))
+			return
+		}
+	}
+}
+
+func isLost(err error) bool {
+	return errors.Is(err, errJobOver) || errors.Is(err, errFenced) || errors.Is(err, ErrJobNotFound) ||
+		errors.Is(err, errStalled)
+}
+
+var errStalled = errors.New("no resource for too long")
+
+// stallWatch notices that nothing moves. It is used by one goroutine.
+type stallWatch struct {
+	limit time.Duration
+	last  int64
+	since time.Time
+}
+
+// check compares a count with that of the last call.
+func (w *stallWatch) check(count int64) error {
+	switch now := time.Now(); {
+	case count != w.last || w.since.IsZero():
+		w.last, w.since = count, now
+	case now.Sub(w.since) >= w.limit:
+		return fmt.Errorf("%w: none in %s", errStalled, w.limit)
+	}
+	return nil
+}

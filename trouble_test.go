@@ -1,0 +1,464 @@
+package bulkexport_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/sink/memsink"
+)
+
+// TestPanicsOfTheHostAreErrors has the host's code panic once in each place.
+func TestPanicsOfTheHostAreErrors(t *testing.T) {
+	t.Parallel()
+	for name, arrange := range map[string]func(cfg *bulkexport.Config, source *listSource, once func()){
+		"filter": func(cfg *bulkexport.Config, _ *listSource, once func()) {
+			cfg.Filter = func(_ context.Context, _ bulkexport.Job, _ string, resource []byte) ([]byte, error) {
+				once()
+				return resource, nil
+			}
+		},
+		"source": func(_ *bulkexport.Config, source *listSource, once func()) {
+			source.before = func(context.Context, string, int) error {
+				once()
+				return nil
+			}
+		},
+		"observer": func(cfg *bulkexport.Config, _ *listSource, once func()) {
+			cfg.Observer.FileCommitted = func(context.Context, bulkexport.Job, bulkexport.File) { once() }
+		},
+	} {
+		for how, end := range map[string]func(){
+			"panic":  func() { panic(secret) },
+			"index":  func() { _ = []int{}[len(secret)] },
+			"goexit": runtime.Goexit,
+		} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					source := newListSource(map[string]int{"Patient": 3})
+					cfg := bulkexport.Config{Source: source, Runner: bulkexport.NewPool(1)}
+					calls := 0
+					arrange(&cfg, source, func() {
+						if calls++; calls == 1 {
+							end()
+						}
+					})
+					k := newKit(t, cfg)
+					k.start()
+					defer k.stop()
+					id := k.kickOff()
+					require.Equal(t, bulkexport.JobCompleted, k.wait(id).Job.State)
+					require.Equal(t, source.all("Patient"), k.lines(id))
+					require.NotContains(t, k.log.String(), secret)
+				})
+			})
+		}
+	}
+}
+
+// wrongSource breaks the contract of sources in one way.
+type wrongSource struct {
+	*listSource
+	wrong func(n int, r bulkexport.Resource) (bulkexport.Resource, error)
+	cuts  [][]byte
+	greed bool
+}
+
+func (s wrongSource) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
+	return func(yield func(bulkexport.Resource, error) bool) {
+		n := 0
+		for r, err := range s.listSource.Resources(ctx, q) {
+			if s.wrong != nil {
+				r, err = s.wrong(n, r)
+			}
+			n++
+			if !yield(r, err) && !s.greed {
+				return
+			}
+		}
+	}
+}
+
+func (s wrongSource) Split(context.Context, bulkexport.Query, int64) ([][]byte, error) {
+	return s.cuts, nil
+}
+
+// TestWrongSourcesFailTheJob: what breaks the rules must not look like an export.
+func TestWrongSourcesFailTheJob(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]wrongSource{
+		"no key": {wrong: func(n int, r bulkexport.Resource) (bulkexport.Resource, error) {
+			if n == 2 {
+				r.Key = nil
+			}
+			return r, nil
+		}},
+		"no key with a resource error": {wrong: func(n int, r bulkexport.Resource) (bulkexport.Resource, error) {
+			if n == 2 {
+				return bulkexport.Resource{}, &bulkexport.ResourceError{Type: "Patient", Reason: "damaged"}
+			}
+			return r, nil
+		}},
+		"one key twice": {wrong: func(n int, r bulkexport.Resource) (bulkexport.Resource, error) {
+			r.Key = listKey(n / 2)
+			return r, nil
+		}},
+		"goes on after the end": {greed: true, wrong: func(n int, r bulkexport.Resource) (bulkexport.Resource, error) {
+			return r, errors.New("broken")
+		}},
+		"empty cut":     {cuts: [][]byte{{}}},
+		"one cut again": {cuts: [][]byte{listKey(2), listKey(2)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				source.listSource = newListSource(map[string]int{"Patient": 5})
+				k := newKit(t, bulkexport.Config{Source: source})
+				k.start()
+				defer k.stop()
+				require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+			})
+		})
+	}
+}
+
+// TestErrorsOfTheHostAreNotTheStores has host code return errors that mean
+// something else when the store returns them.
+func TestErrorsOfTheHostAreNotTheStores(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []error{
+		bulkexport.ErrJobNotFound, bulkexport.ErrFileNotFound, context.Canceled,
+		&bulkexport.ResourceError{Type: "Consent", Reason: "unreadable"},
+	} {
+		t.Run(cause.Error(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				source := newListSource(map[string]int{"Patient": 3})
+				k := newKit(t, bulkexport.Config{Source: source, Filter: func(
+					context.Context, bulkexport.Job, string, []byte,
+				) ([]byte, error) {
+					return nil, fmt.Errorf("consent service: %w", cause)
+				}})
+				k.start()
+				defer k.stop()
+				require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+				require.Contains(t, k.log.String(), "consent service")
+			})
+		})
+	}
+}
+
+func TestShortOutageIsSurvived(t *testing.T) {
+	t.Parallel()
+	for _, processes := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			source := newListSource(map[string]int{"Patient": 3})
+			up := time.Now().Add(time.Minute)
+			source.before = func(context.Context, string, int) error {
+				if time.Now().Before(up) {
+					return errors.New("database is starting")
+				}
+				return nil
+			}
+			k := newKit(t, bulkexport.Config{Source: source})
+			for range processes {
+				k.open(bulkexport.Config{Source: source})
+				k.start()
+				defer k.stopper()()
+			}
+			require.Equal(t, bulkexport.JobCompleted, k.wait(k.kickOff()).Job.State)
+		})
+	}
+}
+
+// slowTypes needs longer to plan than a lease lasts.
+type slowTypes struct {
+	*listSource
+	needs time.Duration
+}
+
+func (s slowTypes) Types(ctx context.Context, scope bulkexport.Scope) ([]string, error) {
+	select {
+	case <-time.After(s.needs):
+		return s.listSource.Types(ctx, scope)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestOnePlansAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := slowTypes{newListSource(map[string]int{"Patient": 3}), 40 * time.Second}
+		cfg := bulkexport.Config{Source: source, MaxAttempts: 1}
+		k := newKit(t, cfg)
+		for range 4 {
+			k.open(cfg)
+			k.start()
+			defer k.stopper()()
+		}
+		status := k.wait(k.kickOff())
+		require.Equal(t, bulkexport.JobCompleted, status.Job.State)
+		require.Equal(t, 1, status.Job.Attempt)
+	})
+}
+
+func TestStalledReadIsAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 3})
+		stalls := 1
+		source.before = func(ctx context.Context, _ string, n int) error {
+			if n == 1 && stalls > 0 {
+				stalls--
+				<-ctx.Done() // a connection that is half open
+				return ctx.Err()
+			}
+			return nil
+		}
+		k := newKit(t, bulkexport.Config{Source: source})
+		k.start()
+		defer k.stop()
+		id := k.kickOff()
+		pass(9 * time.Minute)
+		require.Equal(t, bulkexport.JobRunning, k.status(id).Job.State)
+		require.Equal(t, bulkexport.JobCompleted, k.wait(id).Job.State)
+		require.Equal(t, source.all("Patient"), k.lines(id))
+	})
+}
+
+// impatientRunner is an engine with a time-out for each task.
+type impatientRunner struct{ *bulkexport.Pool }
+
+func (r impatientRunner) Start(ctx context.Context, fn func(context.Context, bulkexport.Task) error) error {
+	return r.Pool.Start(ctx, func(ctx context.Context, task bulkexport.Task) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		return fn(ctx, task)
+	})
+}
+
+func TestTimeoutsOfAnEngineCount(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]bulkexport.ResourceSource{
+		"part": slow(newListSource(map[string]int{"Patient": 100})),
+		"plan": slowTypes{newListSource(map[string]int{"Patient": 1}), 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				k := newKit(t, bulkexport.Config{Source: source, Runner: impatientRunner{bulkexport.NewPool(1)}})
+				k.start()
+				defer k.stop()
+				require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+			})
+		})
+	}
+}
+
+func TestFilterThatDropsAllGivesWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, bulkexport.Config{
+			Source: slow(newListSource(map[string]int{"Patient": 300, "Observation": 1})),
+			Runner: bulkexport.NewPool(1), MaxFileResources: 10, Slice: 20 * time.Second,
+			Filter: func(_ context.Context, _ bulkexport.Job, name string, resource []byte) ([]byte, error) {
+				if name == "Patient" {
+					return nil, nil
+				}
+				return resource, nil
+			},
+		})
+		k.start()
+		defer k.stop()
+		long := k.kickOff("Patient")
+		pass(5 * time.Second)
+		short := k.kickOff("Observation")
+		pass(time.Minute)
+		require.Equal(t, bulkexport.JobCompleted, k.status(short).Job.State)
+		require.Equal(t, bulkexport.JobRunning, k.status(long).Job.State)
+		require.Empty(t, k.wait(long).Files)
+	})
+}
+
+// documentStore keeps jobs as a database does, where an empty list is as good as
+// none.
+type documentStore struct{ bulkexport.JobStore }
+
+func (s documentStore) CreateJob(ctx context.Context, job bulkexport.Job) error {
+	document, err := json.Marshal(job)
+	if err != nil {
+		return err
+	}
+	var stored bulkexport.Job
+	if err := json.Unmarshal(document, &stored); err != nil {
+		return err
+	}
+	return s.JobStore.CreateJob(ctx, stored)
+}
+
+func TestEmptyListOfTypesDoesNotEscapeNarrowing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 1, "Observation": 1})
+		k := newKit(t, bulkexport.Config{Source: source})
+		k.open(bulkexport.Config{Source: source, Store: documentStore{k.store}})
+		k.start()
+		defer k.stop()
+		access := alice
+		access.Types = []string{"Patient"}
+		job, err := k.exporter.KickOff(t.Context(), access,
+			bulkexport.ExportRequest{Level: bulkexport.LevelSystem, Types: []string{}})
+		require.NoError(t, err)
+		k.wait(job.ID)
+		require.Equal(t, source.all("Patient"), k.lines(job.ID))
+	})
+}
+
+// timelessSource does not know the time.
+type timelessSource struct{ *listSource }
+
+func (timelessSource) TransactionTime(context.Context, string) (time.Time, error) {
+	return time.Time{}, nil
+}
+
+func TestNoTransactionTimeIsNoExport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, bulkexport.Config{Source: timelessSource{newListSource(map[string]int{"Patient": 1})}})
+		k.start()
+		defer k.stop()
+		require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+	})
+}
+
+// lateSink has a commit wait, whatever its context says: the request is on its
+// way already.
+type lateSink struct {
+	*memsink.Sink
+	gate    chan struct{}
+	created *string
+}
+
+type lateFile struct {
+	bulkexport.FileWriter
+	gate chan struct{}
+}
+
+func (s lateSink) Create(ctx context.Context, id, name string) (bulkexport.FileWriter, error) {
+	*s.created = name
+	file, err := s.Sink.Create(context.WithoutCancel(ctx), id, name)
+	return lateFile{file, s.gate}, err
+}
+
+func (f lateFile) Commit() error {
+	<-f.gate
+	return f.FileWriter.Commit()
+}
+
+func TestFileThatComesAfterDeletionGoesToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var name string
+		sink := lateSink{memsink.New(), make(chan struct{}), &name}
+		k := newKit(t, bulkexport.Config{Source: newListSource(map[string]int{"Patient": 3}), Sink: sink})
+		k.start()
+		defer k.stop()
+		id := k.kickOff()
+		synctest.Wait()
+		require.NoError(t, k.exporter.Delete(t.Context(), alice, id))
+		pass(time.Minute)
+		_, err := k.store.Job(t.Context(), id)
+		require.ErrorIs(t, err, bulkexport.ErrJobNotFound, "the lease has lapsed")
+		close(sink.gate)
+		synctest.Wait()
+		_, err = sink.Open(t.Context(), id, name)
+		require.ErrorIs(t, err, bulkexport.ErrFileNotFound)
+	})
+}
+
+// slowStore commits the end of a part at once, and says so later.
+type slowStore struct{ bulkexport.JobStore }
+
+func (s slowStore) UpdatePart(
+	ctx context.Context, id string, index int, fn func(bulkexport.Job, *bulkexport.Part) error,
+) (bulkexport.Part, error) {
+	part, err := s.JobStore.UpdatePart(ctx, id, index, fn)
+	if err == nil && part.Done {
+		select {
+		case <-time.After(1500 * time.Millisecond):
+		case <-ctx.Done():
+			return bulkexport.Part{}, ctx.Err()
+		}
+	}
+	return part, err
+}
+
+func TestHeartbeatDoesNotEndWhatIsDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended []error
+		k := newKit(t, bulkexport.Config{Source: newListSource(nil)})
+		k.open(bulkexport.Config{
+			Source: newListSource(map[string]int{"Patient": 3}), Store: slowStore{k.store}, Lease: time.Minute,
+			Observer: bulkexport.Observer{
+				PartEnded: func(_ context.Context, _ bulkexport.Job, a bulkexport.PartAttempt) { ended = append(ended, a.Err) },
+			},
+		})
+		k.start()
+		k.wait(k.kickOff())
+		pass(2 * time.Second)
+		k.stop()
+		require.Equal(t, []error{nil}, ended)
+	})
+}
+
+func TestFailedTaskWaitsThoughItWasEnqueuedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		pool := bulkexport.NewPool(1)
+		task := partTask("", "a", 0)
+		var ended time.Time
+		require.NoError(t, pool.Start(t.Context(), func(ctx context.Context, _ bulkexport.Task) error {
+			if !ended.IsZero() && !time.Now().After(ended) {
+				t.Error("no pause")
+			}
+			pass(10 * time.Second)
+			ended = time.Now()
+			return errors.Join(errors.New("not yet"), pool.Enqueue(ctx, task))
+		}))
+		require.NoError(t, pool.Enqueue(t.Context(), task))
+		pass(2 * time.Minute)
+		stop(t, pool)
+		require.NotZero(t, ended)
+	})
+}
+
+func TestLogHasNoLineOfAResource(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 3})
+		source.lists["Patient"][1] = string(bytes.Repeat([]byte(secret), 10))
+		k := newKit(t, bulkexport.Config{Source: source, Filter: func(
+			_ context.Context, _ bulkexport.Job, _ string, resource []byte,
+		) ([]byte, error) {
+			panic(string(resource))
+		}, MaxAttempts: 2})
+		k.start()
+		defer k.stop()
+		require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+		require.Contains(t, k.log.String(), "panic with a string")
+		require.NotContains(t, k.log.String(), secret)
+	})
+}
