@@ -1,0 +1,148 @@
+package gormsource_test
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/internal/pgtest"
+	"github.com/bulkexport/bulkexport/source/gormsource"
+)
+
+// lines makes n resources of about 1.4 kB, half of them Observations, those of
+// a patient one after the other.
+func lines(n int) []byte {
+	types := []string{"Patient", "Encounter", "Condition", "MedicationRequest", "MedicationRequest"}
+	var b bytes.Buffer
+	for i := range n {
+		resourceType := "Observation"
+		if i%2 == 0 {
+			resourceType = types[i/2%len(types)]
+		}
+		fmt.Fprintf(&b, `{"resourceType":%q,"id":"%08x-%d","meta":{"lastUpdated":"2024-05-06T07:08:09.123+02:00"},`+
+			`"status":"final","subject":{"reference":"Patient/%08x-%d"},"valueQuantity":{"value":%d.50,"unit":"mg"},`+
+			`"note":[{"text":%q}]}`+"\n",
+			resourceType, uint32(i)*2654435761, i, uint32(i/10*10)*2654435761, i/10*10, i,
+			strings.Repeat("lorem ipsum ", 85+i%20))
+	}
+	return b.Bytes()
+}
+
+func load(b *testing.B, db *gorm.DB, n int) *gormsource.Repository {
+	b.Helper()
+	repo := newRepository(b, db)
+	stored, err := repo.Load(b.Context(), "", bytes.NewReader(lines(n)), gormsource.LoadOptions{})
+	require.NoError(b, err)
+	require.EqualValues(b, n, stored)
+	return repo
+}
+
+// BenchmarkResources reads all Observations and compares with what a host would
+// write first: gorm's FindInBatches into structs.
+func BenchmarkResources(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) { benchmarkResources(b, openSQLite) })
+	b.Run("postgres", func(b *testing.B) { benchmarkResources(b, openPostgres(pgtest.DSN(b))) })
+}
+
+func benchmarkResources(b *testing.B, open database) {
+	const n = 200_000
+	db := open(b)
+	repo := load(b, db, n)
+	if db.Name() == "postgres" {
+		require.NoError(b, db.Exec("VACUUM ANALYZE bulkexport_resources").Error)
+	}
+	at, err := repo.TransactionTime(b.Context(), "")
+	require.NoError(b, err)
+	q := query("Observation")
+	q.AsOf = at
+
+	var stream, structs time.Duration
+	var allocs uint64
+	for b.Loop() {
+		started, before := time.Now(), mallocs()
+		require.Equal(b, n/2, drain(b, repo, q))
+		stream += time.Since(started)
+		allocs += mallocs() - before
+		started = time.Now()
+		require.Equal(b, n/2, findInBatches(b, db))
+		structs += time.Since(started)
+	}
+	read := float64(n/2) * float64(b.N)
+	b.ReportMetric(read/stream.Seconds(), "resources/s")
+	b.ReportMetric(float64(allocs)/read, "allocs/resource")
+	b.ReportMetric(structs.Seconds()/stream.Seconds(), "x-FindInBatches")
+}
+
+func mallocs() uint64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.Mallocs
+}
+
+func drain(b *testing.B, source bulkexport.ResourceSource, q bulkexport.Query) int {
+	b.Helper()
+	count := 0
+	for _, err := range source.Resources(b.Context(), q) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		count++
+	}
+	return count
+}
+
+func findInBatches(b *testing.B, db *gorm.DB) int {
+	b.Helper()
+	type row struct {
+		Seq                       int64 `gorm:"primaryKey"`
+		Tenant, Type, ID          string
+		LastUpdated, SupersededAt int64
+		Flags                     int
+		Body                      string
+	}
+	count := 0
+	var rows []row
+	err := db.Table("bulkexport_resources").Where("tenant = ? AND type = ?", "", "Observation").
+		FindInBatches(&rows, 1000, func(*gorm.DB, int) error {
+			count += len(rows)
+			return nil
+		}).Error
+	require.NoError(b, err)
+	return count
+}
+
+// BenchmarkLoad loads into empty tables.
+func BenchmarkLoad(b *testing.B) {
+	const n = 50_000
+	ndjson := lines(n)
+	for name, open := range map[string]database{"sqlite": openSQLite, "postgres": openPostgres(pgtest.DSN(b))} {
+		b.Run(name, func(b *testing.B) {
+			var took time.Duration
+			for b.Loop() {
+				repo := newRepository(b, open(b))
+				started := time.Now()
+				_, err := repo.Load(b.Context(), "", bytes.NewReader(ndjson), gormsource.LoadOptions{})
+				require.NoError(b, err)
+				took += time.Since(started)
+			}
+			b.ReportMetric(n*float64(b.N)/took.Seconds(), "resources/s")
+		})
+	}
+}
+
+// BenchmarkSplit counts and cuts half of the rows.
+func BenchmarkSplit(b *testing.B) {
+	repo := load(b, openSQLite(b), 200_000)
+	for b.Loop() {
+		cuts, err := repo.Split(b.Context(), query("Observation"), 10_000)
+		require.NoError(b, err)
+		require.Len(b, cuts, 9)
+	}
+}

@@ -1,0 +1,131 @@
+package gormsource
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// dialect is what differs between the databases.
+type dialect struct {
+	// kindOf tells a column by its type's name, in capitals.
+	kindOf func(typeName string) columnKind
+	// timestamps compares a column that is not an integer.
+	timestamps func(clause.Column) lastUpdated
+	// textTimes says that timestamps may be text.
+	textTimes bool
+	// now returns a time at which every transaction that began before is over, as
+	// far as the database can say.
+	now func(ctx context.Context, pool *sql.DB) (time.Time, error)
+
+	// Of a Repository:
+	schema []string
+	stamp  func(tx *gorm.DB) (stamp, error)
+	cut    func(tx *gorm.DB) (int64, error)
+}
+
+func dialectOf(db *gorm.DB) (dialect, error) {
+	switch name := db.Name(); name {
+	case "sqlite":
+		return sqlite(), nil
+	case "postgres":
+		return postgres(), nil
+	default:
+		return dialect{}, fmt.Errorf("gormsource: no support for %q, only for sqlite and postgres", name)
+	}
+}
+
+func sqlite() dialect {
+	return dialect{
+		kindOf:     sqliteKind,
+		timestamps: func(c clause.Column) lastUpdated { return textTime{c} },
+		textTimes:  true,
+		now:        sqliteNow,
+		schema:     sqliteSchema(),
+		stamp:      sqliteStamp,
+		cut:        sqliteCut,
+	}
+}
+
+func postgres() dialect {
+	return dialect{
+		kindOf:     postgresKind,
+		timestamps: func(c clause.Column) lastUpdated { return timestampTime{c} },
+		now:        postgresNow,
+		schema:     postgresSchema(),
+		stamp:      postgresStamp,
+		cut:        postgresCut,
+	}
+}
+
+type columnKind int
+
+const (
+	otherColumn columnKind = iota
+	integerColumn
+	textColumn
+	timeColumn
+)
+
+// sqliteKind follows the rules by which SQLite itself reads a declared type,
+// as far as they are safe for what gorm and others declare.
+func sqliteKind(name string) columnKind {
+	has := func(part string) bool { return strings.Contains(name, part) }
+	switch {
+	case has("INT"):
+		return integerColumn
+	case has("CHAR"), has("CLOB"), has("TEXT"), has("UUID"):
+		return textColumn
+	case has("DATE"), has("TIME"):
+		return timeColumn
+	}
+	return otherColumn
+}
+
+func postgresKind(name string) columnKind {
+	switch name {
+	case "INT2", "INT4", "INT8":
+		return integerColumn
+	case "TEXT", "VARCHAR", "BPCHAR", "UUID":
+		return textColumn
+	case "TIMESTAMP", "TIMESTAMPTZ":
+		return timeColumn
+	}
+	return otherColumn
+}
+
+// sqliteNow waits for the writer in flight, if there is one. On a database that
+// is opened read-only the statement just begins to read.
+func sqliteNow(ctx context.Context, pool *sql.DB) (time.Time, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return time.Time{}, err
+	}
+	now := time.Now()
+	_, err = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	if err != nil { // not a connection to use again
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	return now, err
+}
+
+// postgresNow counts readers among the open transactions: which of them will
+// write cannot be told, and so the time never goes back.
+func postgresNow(ctx context.Context, pool *sql.DB) (time.Time, error) {
+	const query = `SELECT least(clock_timestamp(), (
+		SELECT min(xact_start) FROM pg_stat_activity
+		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()))`
+	var now time.Time
+	err := pool.QueryRowContext(ctx, query).Scan(&now)
+	return now, err
+}

@@ -1,0 +1,84 @@
+// Package gormsource reads resources from SQLite or PostgreSQL through a
+// *gorm.DB that the host owns.
+//
+// [Tables] is for a host that has its own tables: their names, columns and
+// conditions are configured, nothing is copied. They hold current versions
+// only, so exports are of consistency [bulkexport.Bounded].
+//
+// [Repository] is for a host without: it has a schema of its own, made by
+// [Repository.Migrate], and a small API to write resources. Every version is
+// kept together with the time at which it was replaced, so an export sees the
+// state at its transactionTime whatever is written meanwhile
+// ([bulkexport.Snapshot]).
+//
+// Both may be shared by any number of processes on the same database. SQLite
+// should be in WAL mode, else readers and writers block each other.
+//
+// A stream holds one connection of the pool while its consumer works, in
+// batches of a second or so. Leave the pool more connections than there are
+// workers, above all if a JobStore shares it: with SetMaxOpenConns(1) a job
+// update in the middle of a stream would wait for ever.
+//
+// The statements go past gorm's logger, since their arguments name patients.
+package gormsource
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// session is the host's handle as this package uses it.
+type session struct {
+	gorm    *gorm.DB
+	pool    *sql.DB
+	dialect dialect
+}
+
+func newSession(db *gorm.DB) (session, error) {
+	if db == nil {
+		return session{}, errors.New("gormsource: no database")
+	}
+	if db.Error != nil {
+		return session{}, fmt.Errorf("gormsource: database handle: %w", db.Error)
+	}
+	if _, ok := db.Statement.ConnPool.(gorm.TxCommitter); ok {
+		return session{}, errors.New("gormsource: the database handle is a transaction")
+	}
+	if len(db.Statement.Clauses) > 0 {
+		return session{}, errors.New("gormsource: the database handle has conditions; use Table.Scope")
+	}
+	d, err := dialectOf(db)
+	if err != nil {
+		return session{}, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return session{}, fmt.Errorf("gormsource: database handle: %w", err)
+	}
+	quiet := db.Session(&gorm.Session{NewDB: true, SkipHooks: true, Logger: logger.Discard})
+	return session{gorm: quiet, pool: pool, dialect: d}, nil
+}
+
+// statement has gorm build the SQL of a query, with the host's plugins applied.
+func statement(query *gorm.DB) (string, []any, error) {
+	var rows []map[string]any
+	built := query.Session(&gorm.Session{DryRun: true}).Find(&rows)
+	return built.Statement.SQL.String(), built.Statement.Vars, built.Error
+}
+
+// wrap says what was being done. A driver that was interrupted does not always
+// say why, so the context's error is added where it is missing.
+func wrap(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
+		err = fmt.Errorf("%w (%w)", ctxErr, err)
+	}
+	return fmt.Errorf("gormsource: %s: %w", doing, err)
+}

@@ -1,0 +1,171 @@
+package gormsource
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/fhir"
+)
+
+var (
+	_ bulkexport.ResourceSource    = (*Tables)(nil)
+	_ bulkexport.SourceClock       = (*Tables)(nil)
+	_ bulkexport.SourceCounter     = (*Tables)(nil)
+	_ bulkexport.SourceSplitter    = (*Tables)(nil)
+	_ bulkexport.SourceConsistency = (*Tables)(nil)
+)
+
+// TablesConfig is what [NewTables] makes a source of.
+type TablesConfig struct {
+	// Tables are the host's tables: one for all types, one per type, or one for
+	// each of some types and one for the rest. Required.
+	Tables []Table
+	// BaseURLs are the base URLs of the host's FHIR API. With them an absolute
+	// reference to a Patient counts as one at Patient level. Defaults to none.
+	BaseURLs []string
+	// Lag is how far [Tables.TransactionTime] stays behind the clock: longer
+	// than the host takes from setting a last update to committing it,
+	// differences between clocks included. Resources are not missing from an
+	// export because of it, they may only come again with the next incremental
+	// one. Defaults to 5 seconds; negative means none.
+	Lag time.Duration
+}
+
+// defaultLag is also how long SQLite's drivers let a writer wait for its turn.
+const defaultLag = 5 * time.Second
+
+// Tables reads resources from tables of the host. It is safe for concurrent
+// use and writes nothing.
+//
+// Only current versions are there, so Query.AsOf is of no effect: a resource
+// that changes while an export runs is exported as it then is. To leave it out
+// would lose it.
+type Tables struct {
+	session
+	tables   []table
+	baseURLs []string
+	lag      time.Duration
+}
+
+// NewTables checks the configuration against the database and returns a source.
+// The error names every fault, such as a column that is not there. db must be a
+// plain handle on SQLite or PostgreSQL, without conditions and not a
+// transaction.
+func NewTables(ctx context.Context, db *gorm.DB, cfg TablesConfig) (*Tables, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	session, err := newSession(db)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tables{session: session, baseURLs: slices.Clone(cfg.BaseURLs), lag: cfg.Lag}
+	if t.lag == 0 {
+		t.lag = defaultLag
+	}
+	var faults []error
+	for i, config := range cfg.Tables {
+		inspected, err := session.inspect(ctx, config)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("gormsource: TablesConfig.Tables[%d] (%s): %w", i, config.Name, err))
+		}
+		t.tables = append(t.tables, inspected)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	// A type is first looked for among the tables of a single type.
+	slices.SortStableFunc(t.tables, func(a, b table) int { return cmp.Compare(a.TypeColumn, b.TypeColumn) })
+	return t, nil
+}
+
+// Consistency implements [bulkexport.SourceConsistency].
+func (t *Tables) Consistency() bulkexport.Consistency { return bulkexport.Bounded }
+
+// Resources implements [bulkexport.ResourceSource]. Keys are the text of the
+// key column.
+func (t *Tables) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
+	return func(yield func(bulkexport.Resource, error) bool) {
+		s, err := t.selection(ctx, q)
+		switch {
+		case err != nil:
+			yield(bulkexport.Resource{}, wrap(ctx, "read "+q.Type, err))
+		case s != nil:
+			t.stream(ctx, *s, yield)
+		}
+	}
+}
+
+// Count implements [bulkexport.SourceCounter]. At Patient level it counts the
+// resources outside of the compartment too, unless there is a PatientScope.
+func (t *Tables) Count(ctx context.Context, q bulkexport.Query) (int64, error) {
+	s, err := t.selection(ctx, q)
+	if s == nil || err != nil {
+		return 0, wrap(ctx, "count "+q.Type, err)
+	}
+	n, err := t.count(ctx, *s)
+	return n, wrap(ctx, "count "+q.Type, err)
+}
+
+// Split implements [bulkexport.SourceSplitter]. At Patient level parts come out
+// smaller by what is outside of the compartment, as with Count.
+func (t *Tables) Split(ctx context.Context, q bulkexport.Query, size int64) ([][]byte, error) {
+	s, err := t.selection(ctx, q)
+	if s == nil || err != nil {
+		return nil, wrap(ctx, "split "+q.Type, err)
+	}
+	cuts, err := t.split(ctx, *s, size)
+	return cuts, wrap(ctx, "split "+q.Type, err)
+}
+
+// selection returns nil where no table holds what is asked for.
+func (t *Tables) selection(ctx context.Context, q bulkexport.Query) (*selection, error) {
+	if err := checkLevel(q.Level); err != nil {
+		return nil, err
+	}
+	atPatientLevel := q.Level == bulkexport.LevelPatient && q.Type != patientType
+	if atPatientLevel && !fhir.IsPatientCompartmentType(q.Type) {
+		return nil, nil
+	}
+	i := slices.IndexFunc(t.tables, func(t table) bool { return t.holds(q.Tenant, q.Type) })
+	if i < 0 {
+		return nil, nil
+	}
+	s, err := t.tables[i].selection(ctx, t.session, q)
+	if err != nil {
+		return nil, err
+	}
+	if atPatientLevel && t.tables[i].PatientScope == nil {
+		s.keep = inCompartment(t.baseURLs)
+	}
+	return &s, nil
+}
+
+const patientType = "Patient"
+
+func checkLevel(level bulkexport.Level) error {
+	switch level {
+	case bulkexport.LevelSystem, bulkexport.LevelPatient:
+		return nil
+	}
+	return fmt.Errorf("export level %q is not supported", level)
+}
+
+// inCompartment tells by the body whether a resource is in the Patient
+// compartment. What cannot be read is let through, for the export to report.
+func inCompartment(baseURLs []string) func(body []byte) bool {
+	var ids []string
+	return func(body []byte) bool {
+		var err error
+		ids, err = fhir.AppendPatientIDs(ids[:0], body, baseURLs...)
+		return err != nil || len(ids) > 0
+	}
+}
