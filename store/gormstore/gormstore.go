@@ -29,7 +29,8 @@
 // keeps transactions together; SQLite 3.24 or later, in any transaction mode.
 // SQLite is best opened with WAL, so that a status request does not wait for a
 // worker, as in "file:export.db?_journal_mode=WAL". A database in memory needs a
-// pool of one connection, since each connection would see one of its own.
+// pool of one connection, since each connection would see one of its own, and is
+// gone with it: a cancelled call may cost the connection.
 //
 // The store takes the connection pool out of the *gorm.DB and runs its own SQL
 // on it. Loggers and plugins of the handle do not apply: logged SQL would show
