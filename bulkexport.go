@@ -75,7 +75,8 @@ type Config struct {
 	Slice time.Duration
 
 	// StallTimeout is how long an attempt may go without a single resource before
-	// it is taken for hung, and ended as a failure. Defaults to 10 minutes.
+	// it is taken for hung, and ended as a failure by cancelling its context,
+	// which the source must heed. Defaults to 10 minutes.
 	StallTimeout time.Duration
 
 	// Now is the clock. Defaults to time.Now.

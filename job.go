@@ -229,6 +229,17 @@ func (j *Job) holdPlan(attempt int) error {
 	return nil
 }
 
+func (j *Job) renewPlan(attempt int, until time.Time) error {
+	if j.State == JobRunning && j.Attempt == attempt {
+		return nil // the plan was made meanwhile
+	}
+	if err := j.holdPlan(attempt); err != nil {
+		return err
+	}
+	j.LeaseUntil = until
+	return nil
+}
+
 // fixTime sets transactionTime, rounded down to the milliseconds that the
 // client will see, so that what it is told is never later than what is read.
 func (j *Job) fixTime(attempt int, t time.Time, c Consistency) error {

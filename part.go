@@ -32,26 +32,12 @@ func (e *Exporter) performPart(ctx context.Context, task Task) error {
 	}
 	e.cfg.Observer.partEnded(ctx, job, PartAttempt{Part: a.part, Took: time.Since(began), Err: err})
 	if a.part.Done {
-		return e.finishIfLast(ctx, task)
+		// Whether it was the last one is for the finish to find out, once and not
+		// after each part: it waits behind those that are queued.
+		e.enqueue(ctx, job, []Task{{Kind: TaskFinish, JobID: task.JobID, Tenant: task.Tenant}})
+		return nil
 	}
 	return e.endAttempt(ctx, task, a, err)
-}
-
-// finishIfLast enqueues the finish once no part is open. Between processes two
-// may see that at once; finishing is done by one.
-func (e *Exporter) finishIfLast(ctx context.Context, task Task) error {
-	job, err := e.cfg.Store.Job(ctx, task.JobID)
-	if err != nil {
-		return err
-	}
-	parts, err := e.cfg.Store.Parts(ctx, task.JobID)
-	if err != nil {
-		return err
-	}
-	if tasks := dueTasks(job, parts, e.now()); len(tasks) == 1 && tasks[0].Kind == TaskFinish {
-		e.enqueue(ctx, job, tasks)
-	}
-	return nil
 }
 
 // endAttempt gives the part back. An attempt that yielded or was told to stop
@@ -177,15 +163,19 @@ func (a *attempt) take(ctx context.Context, resource Resource, err error) error 
 	}
 	switch {
 	case fault != nil:
-		a.add.errors++
 		err = a.put(ctx, a.errors, outcomeLine(fault))
-	case line == nil:
-		a.add.dropped++
-	default:
+	case line != nil:
 		err = a.put(ctx, a.output, line)
 	}
 	if err != nil {
 		return err
+	}
+	// Counted only now: put may have committed what was before.
+	switch {
+	case fault != nil:
+		a.add.errors++
+	case line == nil:
+		a.add.dropped++
 	}
 	a.add.processed++
 	a.add.cursor = append(a.add.cursor[:0], resource.Key...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func (e *Exporter) Perform(ctx context.Context, task Task) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, errExhausted):
-		return e.failJob(ctx, task, err)
+		return guard(func() error { return e.failJob(ctx, task, err) })
 	case errors.As(err, &foreign):
 		// Whatever else it says, it does not come from our store.
 	case errors.Is(err, ErrJobNotFound), errors.Is(err, errJobOver), errors.Is(err, errFenced),
@@ -108,23 +109,25 @@ func (e *Exporter) performPlan(ctx context.Context, task Task) error {
 
 // planAlive plans and keeps the claim meanwhile.
 func (e *Exporter) planAlive(ctx context.Context, job Job) (planned Job, parts []Part, err error) {
+	var steps atomic.Int64
+	stall := stallWatch{limit: e.cfg.StallTimeout}
 	err = e.keepAlive(ctx, func(ctx context.Context, until time.Time) error {
+		if err := stall.check(steps.Load()); err != nil {
+			return err
+		}
 		_, err := e.cfg.Store.UpdateJob(ctx, job.ID, func(j *Job) error {
-			if err := j.holdPlan(job.Attempt); err != nil {
-				return err
-			}
-			j.LeaseUntil = until
-			return nil
+			return j.renewPlan(job.Attempt, until)
 		})
 		return err
 	}, func(ctx context.Context) error {
-		planned, parts, err = e.plan(ctx, job)
+		planned, parts, err = e.plan(ctx, job, func() { steps.Add(1) })
 		return err
 	})
 	return planned, parts, err
 }
 
-func (e *Exporter) plan(ctx context.Context, job Job) (Job, []Part, error) {
+// plan calls step whenever the source has answered.
+func (e *Exporter) plan(ctx context.Context, job Job, step func()) (Job, []Part, error) {
 	store := e.cfg.Store
 	at, err := e.transactionTime(ctx, job)
 	if err != nil {
@@ -136,7 +139,8 @@ func (e *Exporter) plan(ctx context.Context, job Job) (Job, []Part, error) {
 	if err != nil {
 		return job, nil, err
 	}
-	planned, err := e.makePlan(ctx, fixed)
+	step()
+	planned, err := e.makePlan(ctx, fixed, step)
 	if err != nil {
 		return job, nil, err
 	}

@@ -8,15 +8,17 @@ import (
 	"github.com/bulkexport/bulkexport/fhir"
 )
 
-// makePlan cuts the export into parts. It reads no resource, but may count.
-func (e *Exporter) makePlan(ctx context.Context, job Job) ([]Part, error) {
+// makePlan cuts the export into parts. It reads no resource, but may count. It
+// calls step whenever the source has answered.
+func (e *Exporter) makePlan(ctx context.Context, job Job, step func()) ([]Part, error) {
 	available, err := e.cfg.Source.Types(ctx, scopeOf(job))
 	if err != nil {
 		return nil, hostFault("list resource types: %w", err)
 	}
+	step()
 	var parts []Part
 	for _, name := range selectTypes(job.Request, available, e.types) {
-		ranges, err := e.splitType(ctx, queryFor(job, name))
+		ranges, err := e.splitType(ctx, queryFor(job, name), step)
 		if err != nil {
 			return nil, err
 		}
@@ -28,7 +30,7 @@ func (e *Exporter) makePlan(ctx context.Context, job Job) ([]Part, error) {
 	return parts, nil
 }
 
-func (e *Exporter) splitType(ctx context.Context, q Query) ([]Part, error) {
+func (e *Exporter) splitType(ctx context.Context, q Query, step func()) ([]Part, error) {
 	var cuts [][]byte
 	if splitter, ok := e.cfg.Source.(SourceSplitter); ok {
 		var err error
@@ -41,6 +43,7 @@ func (e *Exporter) splitType(ctx context.Context, q Query) ([]Part, error) {
 			return nil, hostFault("split %s: the source gave an empty range", q.Type)
 		}
 	}
+	step()
 	parts := cutRange(q, cuts)
 	counter, ok := e.cfg.Source.(SourceCounter)
 	if !ok {
@@ -53,6 +56,7 @@ func (e *Exporter) splitType(ctx context.Context, q Query) ([]Part, error) {
 			return nil, hostFault("count %s: %w", q.Type, err)
 		}
 		parts[i].Total = total
+		step()
 	}
 	return parts, nil
 }

@@ -15,7 +15,9 @@ func (e *Exporter) sweepUntilStopped(ctx context.Context) {
 	ticker := time.NewTicker(e.cfg.Lease / 3)
 	defer ticker.Stop()
 	for {
-		e.sweep(ctx)
+		if err := guard(func() error { e.sweep(ctx); return nil }); err != nil {
+			e.log.ErrorContext(ctx, "look for work", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return

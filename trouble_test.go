@@ -214,6 +214,18 @@ func TestOnePlansAtATime(t *testing.T) {
 	})
 }
 
+func TestStalledPlanIsAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, bulkexport.Config{
+			Source: slowTypes{newListSource(nil), 1000 * time.Hour}, MaxAttempts: 1, StallTimeout: time.Minute,
+		})
+		k.start()
+		defer k.stop()
+		require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+	})
+}
+
 func TestStalledReadIsAFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -403,6 +415,66 @@ func (s slowStore) UpdatePart(
 		}
 	}
 	return part, err
+}
+
+// slowParts is slow to tell the parts.
+type slowParts struct{ bulkexport.JobStore }
+
+func (s slowParts) Parts(ctx context.Context, id string) ([]bulkexport.Part, error) {
+	select {
+	case <-time.After(1500 * time.Millisecond):
+		return s.JobStore.Parts(ctx, id)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestHeartbeatDoesNotEndAPlanThatIsMade(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, bulkexport.Config{Source: newListSource(nil)})
+		k.open(bulkexport.Config{
+			Source: newListSource(map[string]int{"Patient": 3}), Store: slowParts{k.store}, Lease: time.Minute,
+		})
+		k.start()
+		defer k.stop()
+		k.wait(k.kickOff())
+		require.Contains(t, k.log.String(), "export planned")
+	})
+}
+
+func TestErrorsAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 10})
+		for i := range source.lists["Patient"] {
+			source.lists["Patient"][i] = "broken"
+		}
+		k := newKit(t, bulkexport.Config{Source: slow(source), MaxFileResources: 2, Slice: time.Second})
+		k.start()
+		defer k.stop()
+		id := k.kickOff()
+		require.Equal(t, bulkexport.JobCompleted, k.wait(id).Job.State)
+		parts, err := k.store.Parts(t.Context(), id)
+		require.NoError(t, err)
+		require.EqualValues(t, 10, parts[0].Errors)
+		require.EqualValues(t, 10, parts[0].Processed)
+		require.Len(t, k.lines(id)["OperationOutcome"], 10)
+	})
+}
+
+func TestPanicAtTheEndOfAJobIsAnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 1})
+		source.before = func(context.Context, string, int) error { return errors.New("broken") }
+		k := newKit(t, bulkexport.Config{Source: source, MaxAttempts: 1, Observer: bulkexport.Observer{
+			JobEnded: func(context.Context, bulkexport.Job) { panic("metrics") },
+		}})
+		k.start()
+		defer k.stop()
+		require.Equal(t, bulkexport.JobFailed, k.wait(k.kickOff()).Job.State)
+	})
 }
 
 func TestHeartbeatDoesNotEndWhatIsDone(t *testing.T) {
