@@ -40,6 +40,7 @@ func TestPostgresColumns(t *testing.T) {
 		"a driver around pgx": postgres.New(postgres.Config{Conn: wrappedPool(t, dsn)}),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			db := open(t, dialector)
 			for _, column := range []string{"text", "varchar", "bytea", "json", "jsonb"} {
 				source := newTables(t, db, gormsource.Table{
