@@ -49,7 +49,7 @@ func (r *Repository) cut(ctx context.Context) (time.Time, error) {
 	err := r.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
 		at, err = r.dialect.cut(tx)
 		return err
-	})
+	}, r.dialect.tx)
 	return time.UnixMicro(at).UTC(), err
 }
 

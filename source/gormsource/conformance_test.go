@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -53,10 +52,6 @@ func testTablesConformance(t *testing.T, open database) {
 // empty is faster than new tables, and than new connections on PostgreSQL.
 func empty(t *testing.T, db *gorm.DB, tables ...string) {
 	t.Helper()
-	if db.Name() == "postgres" {
-		require.NoError(t, db.Exec("TRUNCATE "+strings.Join(tables, ", ")).Error)
-		return
-	}
 	for _, table := range tables {
 		require.NoError(t, db.Exec("DELETE FROM "+table).Error)
 	}

@@ -26,6 +26,7 @@ type dialect struct {
 
 	// Of a Repository:
 	schema []string
+	tx     *sql.TxOptions
 	stamp  func(tx *gorm.DB) (stamp, error)
 	cut    func(tx *gorm.DB) (int64, error)
 }
@@ -33,15 +34,15 @@ type dialect struct {
 func dialectOf(db *gorm.DB) (dialect, error) {
 	switch name := db.Name(); name {
 	case "sqlite":
-		return sqlite(), nil
+		return sqliteDialect(), nil
 	case "postgres":
-		return postgres(), nil
+		return postgresDialect(), nil
 	default:
 		return dialect{}, fmt.Errorf("gormsource: no support for %q, only for sqlite and postgres", name)
 	}
 }
 
-func sqlite() dialect {
+func sqliteDialect() dialect {
 	return dialect{
 		kindOf:     sqliteKind,
 		timestamps: func(c clause.Column) lastUpdated { return textTime{c} },
@@ -53,14 +54,16 @@ func sqlite() dialect {
 	}
 }
 
-func postgres() dialect {
+func postgresDialect() dialect {
 	return dialect{
 		kindOf:     postgresKind,
 		timestamps: func(c clause.Column) lastUpdated { return timestampTime{c} },
 		now:        postgresNow,
 		schema:     postgresSchema(),
-		stamp:      postgresStamp,
-		cut:        postgresCut,
+		// Whatever the default is: each statement must see what is committed by then.
+		tx:    &sql.TxOptions{Isolation: sql.LevelReadCommitted},
+		stamp: postgresStamp,
+		cut:   postgresCut,
 	}
 }
 

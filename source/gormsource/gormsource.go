@@ -14,10 +14,8 @@
 // Both may be shared by any number of processes on the same database. SQLite
 // should be in WAL mode, else readers and writers block each other.
 //
-// A stream holds one connection of the pool while its consumer works, in
-// batches of a second or so. Leave the pool more connections than there are
-// workers, above all if a JobStore shares it: with SetMaxOpenConns(1) a job
-// update in the middle of a stream would wait for ever.
+// A stream takes a connection of the pool only while it fills its buffer, of
+// some 1 MiB, and none while its consumer works.
 //
 // The statements go past gorm's logger, since their arguments name patients.
 package gormsource

@@ -1,6 +1,7 @@
 package gormsource_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bulkexport/bulkexport/internal/pgtest"
@@ -17,21 +18,24 @@ func tests() map[string]func(t *testing.T, open database) {
 		"repository/base URLs":                testBaseURLs,
 		"repository/writers in flight":        testWritersInFlight,
 		"repository/what is not supported":    testUnsupportedLevel,
+		"stream/one connection":               testOneConnection,
+		"stream/uneven sizes":                 testUnevenSizes,
 		"load/many":                           testLoad,
 		"load/lines":                          testLoadLines,
 		"load/stops at a bad line":            testLoadStopsAtBadLine,
 		"load/reader fails":                   testLoadReaderFails,
 		"load/keeps last updates":             testLoadKeepsLastUpdated,
-		"tables/conformance":                  testTablesConformance,
+		"clock/tables conformance":            testTablesConformance,
 		"tables/faults of the configuration":  testConfigFaults,
 		"tables/handles":                      testHandles,
+		"repository/prepared statements":      testPreparedHandle,
 		"tables/scope is apart":               testScopeIsApart,
 		"tables/Patient scope":                testPatientScope,
 		"tables/damaged rows":                 testDamagedRows,
 		"tables/a type in two tables":         testTypeInTwoTables,
 		"tables/fixed tenant":                 testFixedTenant,
-		"tables/lag":                          testLag,
-		"tables/open transaction":             testOpenTransaction,
+		"clock/lag":                           testLag,
+		"clock/open transaction":              testOpenTransaction,
 		"tables/zones":                        testZones,
 		"tables/integer times":                testIntegerTimes,
 	}
@@ -50,10 +54,23 @@ func TestSQLite(t *testing.T) {
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
+	shared := cluster.DSN(t)
 	for name, run := range tests() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, openPostgres(cluster.DSN(t)))
+			dsn := shared
+			if strings.HasPrefix(name, "clock/") { // open transactions of others count
+				dsn = cluster.DSN(t)
+			}
+			run(t, openPostgres(dsn))
+		})
+	}
+	for name, run := range map[string]func(*testing.T, string){
+		"columns": testPostgresColumns, "deadlock": testPostgresDeadlock,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, cluster.DSN(t))
 		})
 	}
 }

@@ -24,7 +24,7 @@ type database func(t testing.TB) *gorm.DB
 func openSQLite(t testing.TB) *gorm.DB {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "test.db")
-	return open(t, sqlite.Open("file:"+file+"?_journal_mode=WAL&_synchronous=OFF&_txlock=immediate&_busy_timeout=20000"))
+	return open(t, sqlite.Open("file:"+file+"?_journal_mode=WAL&_synchronous=OFF&_busy_timeout=20000"))
 }
 
 // openPostgres gives each test a schema of its own in one database.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/bulkexport/bulkexport/fhir"
 	"github.com/bulkexport/bulkexport/source/gormsource"
@@ -41,6 +42,10 @@ type wards struct {
 
 func (h hospital) put(ctx context.Context, tenant string, resources ...[]byte) (updated time.Time, err error) {
 	err = h.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		// SQLite has a writer wait here, before it takes its stamps.
+		if err := tx.Exec("UPDATE others SET kind = kind WHERE 1 = 0").Error; err != nil {
+			return err
+		}
 		for _, resource := range resources {
 			if updated, err = h.putOne(tx, tenant, resource); err != nil {
 				return err
@@ -65,15 +70,16 @@ func (h hospital) putOne(tx *gorm.DB, tenant string, resource []byte) (time.Time
 	if table.gone != "" {
 		row[table.gone] = nil
 	}
-	updated := tx.Table(table.name).Where(table.where(tenant, found.Type, found.ID)).Updates(row)
-	if updated.Error != nil || updated.RowsAffected > 0 {
-		return now, updated.Error
+	id := table.where(tenant, found.Type, found.ID)
+	upsert := clause.OnConflict{DoUpdates: clause.Assignments(maps.Clone(row))}
+	for column := range id {
+		upsert.Columns = append(upsert.Columns, clause.Column{Name: column})
 	}
-	maps.Copy(row, table.where(tenant, found.Type, found.ID))
+	maps.Copy(row, id)
 	if table.textKey != nil {
 		row[table.key] = table.textKey(h.rows.Add(1))
 	}
-	return now, tx.Table(table.name).Create(row).Error
+	return now, tx.Table(table.name).Clauses(upsert).Create(row).Error
 }
 
 func (h hospital) delete(ctx context.Context, tenant, resourceType, id string) error {

@@ -4,16 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 )
-
-// errStopped ends a read early without being a fault.
-var errStopped = errors.New("stopped")
 
 // rowFunc takes the two columns of a row, which it may use until it returns.
 // An error ends the read.
@@ -71,7 +67,7 @@ func eachPgxRow(ctx context.Context, conn *pgx.Conn, query string, args []any, r
 	if err != nil {
 		return err
 	}
-	defer rows.Close() // reads what is left of the batch
+	defer rows.Close()
 	decode := false
 	if columns := rows.FieldDescriptions(); len(columns) == 2 {
 		decode = columns[1].DataTypeOID == pgtype.ByteaOID && columns[1].Format == pgx.TextFormatCode

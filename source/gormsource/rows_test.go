@@ -11,15 +11,12 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 
-	"github.com/bulkexport/bulkexport/internal/pgtest"
 	"github.com/bulkexport/bulkexport/source/gormsource"
 )
 
-// TestPostgresColumns reads each type of column over each kind of connection
+// testPostgresColumns reads each type of column over each kind of connection
 // that a host may have.
-func TestPostgresColumns(t *testing.T) {
-	t.Parallel()
-	dsn := pgtest.DSN(t)
+func testPostgresColumns(t *testing.T, dsn string) {
 	setup := open(t, postgres.Open(dsn))
 	const body = `{"resourceType":"Patient","id":"1","x":"é\\ \"😀","y":1.50}`
 	for _, column := range []string{"TEXT", "VARCHAR", "BYTEA", "JSON", "JSONB"} {

@@ -52,7 +52,7 @@ type Tables struct {
 	session
 	tables   []table
 	baseURLs []string
-	lag      time.Duration
+	behind   time.Duration
 }
 
 // NewTables checks the configuration against the database and returns a source.
@@ -67,21 +67,21 @@ func NewTables(ctx context.Context, db *gorm.DB, cfg TablesConfig) (*Tables, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Tables{session: session, baseURLs: slices.Clone(cfg.BaseURLs), lag: cfg.Lag}
-	if t.lag == 0 {
-		t.lag = defaultLag
-	}
+	t := &Tables{session: session, baseURLs: slices.Clone(cfg.BaseURLs)}
 	var faults []error
+	var unit time.Duration
 	for i, config := range cfg.Tables {
 		inspected, err := session.inspect(ctx, config)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("gormsource: TablesConfig.Tables[%d] (%s): %w", i, config.Name, err))
 		}
 		t.tables = append(t.tables, inspected)
+		unit = max(unit, config.LastUpdatedUnit)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	t.behind = max(cmp.Or(cfg.Lag, defaultLag), 0) + unit
 	// A type is first looked for among the tables of a single type.
 	slices.SortStableFunc(t.tables, func(a, b table) int { return cmp.Compare(a.TypeColumn, b.TypeColumn) })
 	return t, nil
@@ -89,6 +89,20 @@ func NewTables(ctx context.Context, db *gorm.DB, cfg TablesConfig) (*Tables, err
 
 // Consistency implements [bulkexport.SourceConsistency].
 func (t *Tables) Consistency() bulkexport.Consistency { return bulkexport.Bounded }
+
+// TransactionTime implements [bulkexport.SourceClock]. It stays behind the
+// clock by Lag and by the largest LastUpdatedUnit, within which an earlier and a
+// later update look alike. On SQLite it waits for a write in flight. On
+// PostgreSQL it goes by the server's clock, and stays before the beginning of
+// every transaction that is open in the database, as far as the role may see
+// them (pg_monitor sees all).
+func (t *Tables) TransactionTime(ctx context.Context, _ string) (time.Time, error) {
+	now, err := t.dialect.now(ctx, t.pool)
+	if err != nil {
+		return time.Time{}, wrap(ctx, "transaction time", err)
+	}
+	return now.Add(-t.behind).UTC(), nil
+}
 
 // Resources implements [bulkexport.ResourceSource]. Keys are the text of the
 // key column.

@@ -93,6 +93,17 @@ func testHandles(t *testing.T, open database) {
 	}
 }
 
+// testPreparedHandle has a host that prepares its statements and translates
+// errors.
+func testPreparedHandle(t *testing.T, open database) {
+	db := open(t)
+	db.TranslateError = true
+	repo := newRepository(t, db.Session(&gorm.Session{PrepareStmt: true}))
+	putPatients(t, repo, 3, 10)
+	putPatients(t, repo, 3, 10)
+	require.Len(t, read(t, repo, query("Patient")), 3)
+}
+
 // testScopeIsApart has conditions that would let other types and tenants in, if
 // their OR reached beyond them.
 func testScopeIsApart(t *testing.T, open database) {

@@ -31,7 +31,10 @@ func (r *Repository) Put(ctx context.Context, tenant string, resource []byte) (t
 	err = r.write(ctx, func(tx *gorm.DB, s stamp) error {
 		return store(tx, tenant, versions, s)
 	})
-	return time.UnixMicro(versions[0].lastUpdated).UTC(), wrap(ctx, "put", err)
+	if err != nil {
+		return time.Time{}, wrap(ctx, "put", err)
+	}
+	return time.UnixMicro(versions[0].lastUpdated).UTC(), nil
 }
 
 // Delete marks a resource as deleted. One that does not exist, or is deleted
@@ -55,7 +58,7 @@ func (r *Repository) write(ctx context.Context, fn func(tx *gorm.DB, s stamp) er
 				return err
 			}
 			return fn(tx, s)
-		})
+		}, r.dialect.tx)
 		if try == maxTries || !isConflict(err) {
 			return err
 		}
@@ -66,12 +69,9 @@ func (r *Repository) write(ctx context.Context, fn func(tx *gorm.DB, s stamp) er
 // which is over by then, so that it can be repeated at once.
 func isConflict(err error) bool {
 	var pgErr *pgconn.PgError
-	if !errors.As(err, &pgErr) {
-		return false
+	if errors.As(err, &pgErr) {
+		const uniqueViolation, deadlock = "23505", "40P01"
+		return pgErr.Code == uniqueViolation || pgErr.Code == deadlock
 	}
-	switch pgErr.Code {
-	case "23505", "40001", "40P01": // unique_violation, serialization_failure, deadlock_detected
-		return true
-	}
-	return false
+	return errors.Is(err, gorm.ErrDuplicatedKey) // where gorm translates errors
 }
