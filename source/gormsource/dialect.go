@@ -26,9 +26,12 @@ type dialect struct {
 
 	// Of a Repository:
 	schema []string
-	tx     *sql.TxOptions
-	stamp  func(tx *gorm.DB) (stamp, error)
-	cut    func(tx *gorm.DB) (int64, error)
+	// schemaTx creates the schema in one transaction. On SQLite that would fail
+	// where another process does the same: only a statement on its own waits.
+	schemaTx bool
+	tx       *sql.TxOptions
+	stamp    func(tx *gorm.DB) (stamp, error)
+	cut      func(tx *gorm.DB) (int64, error)
 }
 
 func dialectOf(db *gorm.DB) (dialect, error) {
@@ -60,6 +63,7 @@ func postgresDialect() dialect {
 		timestamps: func(c clause.Column) lastUpdated { return timestampTime{c} },
 		now:        postgresNow,
 		schema:     postgresSchema(),
+		schemaTx:   true,
 		// Whatever the default is: each statement must see what is committed by then.
 		tx:    &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 		stamp: postgresStamp,

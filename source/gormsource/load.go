@@ -23,9 +23,9 @@ type LoadOptions struct {
 const (
 	maxLine = 64 << 20
 
-	// A transaction of this size costs hardly more than its rows, and makes
-	// others wait for some tens of milliseconds.
-	loadBatch      = 1000
+	// Smaller transactions write the pages of the index by id more often; larger
+	// ones make other writers of SQLite wait for more than some 100 ms.
+	loadBatch      = 4000
 	loadBatchBytes = 8 << 20
 )
 
@@ -34,8 +34,9 @@ const (
 // wrong, which the error names by its number. Blank lines are passed over. A
 // line is at most 64 MiB long.
 //
-// It commits after about every 1,000 resources, so that an interrupted load can
-// simply be repeated.
+// It commits every 4,000 resources or 8 MiB, so that an interrupted load can
+// simply be repeated. On SQLite a page cache of some 64 MiB (PRAGMA cache_size)
+// makes a large load about a third faster.
 //
 // Errors: those of ndjson, and [ErrInvalidResource].
 func (r *Repository) Load(

@@ -1,6 +1,7 @@
 package gormsource
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +21,7 @@ import (
 // TestPlans asks SQLite how it would run what a Repository reads with.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	db, err := gorm.Open(sqlite.Open(filepath.Join(t.TempDir(), "test.db")))
-	require.NoError(t, err)
-	repo, err := NewRepository(db, RepositoryConfig{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, repo.pool.Close()) })
-	require.NoError(t, repo.Migrate(t.Context()))
-
+	repo := newRepository(t)
 	const (
 		index = "USING INDEX bulkexport_resources_order (tenant=? AND type=? AND seq>?"
 		cover = "USING COVERING INDEX bulkexport_resources_order (tenant=? AND type=?"
@@ -58,6 +53,17 @@ func TestPlans(t *testing.T) {
 		"USING COVERING INDEX bulkexport_resources_order (tenant=? AND type>?)")
 }
 
+func newRepository(t *testing.T) *Repository {
+	t.Helper()
+	db, err := gorm.Open(sqlite.Open(filepath.Join(t.TempDir(), "test.db")))
+	require.NoError(t, err)
+	repo, err := NewRepository(db, RepositoryConfig{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, repo.pool.Close()) })
+	require.NoError(t, repo.Migrate(t.Context()))
+	return repo
+}
+
 // requirePlan demands one search of one index, without a sort.
 func requirePlan(t *testing.T, repo *Repository, query *gorm.DB, want string) {
 	t.Helper()
@@ -77,6 +83,28 @@ func requirePlan(t *testing.T, repo *Repository, query *gorm.DB, want string) {
 	require.Len(t, steps, 1, text)
 	require.True(t, strings.HasPrefix(steps[0], "SEARCH bulkexport_resources "), steps)
 	require.Contains(t, steps[0], want)
+}
+
+// TestBatchIsBounded asks for rows that are larger than those before.
+func TestBatchIsBounded(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t)
+	for i := range 6 {
+		resource := fmt.Sprintf(`{"resourceType":"Binary","id":"%d","data":"%s"}`, i, strings.Repeat("x", 3<<20))
+		_, err := repo.Put(t.Context(), "", []byte(resource))
+		require.NoError(t, err)
+	}
+	s, err := repo.selection(t.Context(), bulkexport.Query{
+		Scope: bulkexport.Scope{Level: bulkexport.LevelSystem}, Type: "Binary",
+	})
+	require.NoError(t, err)
+	var b batch
+	require.NoError(t, repo.read(t.Context(), s, 100, &b))
+	require.Len(t, b.rows, 3)
+	require.False(t, b.last)
+	s.after = b.lastKey()
+	require.NoError(t, repo.read(t.Context(), s, 4, &b))
+	require.Len(t, b.rows, 3)
 }
 
 func TestBatches(t *testing.T) {

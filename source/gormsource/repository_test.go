@@ -30,6 +30,24 @@ func testBytesAreKept(t *testing.T, open database) {
 	require.Equal(t, want, read(t, repo, query("Patient")))
 }
 
+func testPutStamps(t *testing.T, open database) {
+	repo := newRepository(t, open(t))
+	at, err := repo.TransactionTime(t.Context(), "")
+	require.NoError(t, err)
+	const resource = `{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2001-02-03T04:05:06Z"}}`
+	updated, err := repo.Put(t.Context(), "", []byte(resource))
+	require.NoError(t, err)
+	require.True(t, updated.After(at))
+	other := strings.Replace(resource, `"1"`, `"2"`, 1)
+	_, err = repo.Load(t.Context(), "", strings.NewReader(other), gormsource.LoadOptions{})
+	require.NoError(t, err)
+	for since, want := range map[time.Time]int{at: 2, updated: 1, updated.Add(time.Hour): 0} {
+		q := query("Patient")
+		q.Since = since
+		require.Len(t, read(t, repo, q), want)
+	}
+}
+
 func testPutRefuses(t *testing.T, open database) {
 	repo := newRepository(t, open(t))
 	for name, resource := range map[string]string{

@@ -97,13 +97,17 @@ func postgresSchema() []string {
 // Migrate creates the tables, or brings those of an earlier release up to date.
 // Calling it at every start, by several processes at once, is fine.
 func (r *Repository) Migrate(ctx context.Context) error {
-	err := r.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	db := r.gorm.WithContext(ctx)
+	create := func(db *gorm.DB) error {
 		for _, sql := range r.dialect.schema {
-			if err := tx.Exec(sql).Error; err != nil {
+			if err := db.Exec(sql).Error; err != nil {
 				return err
 			}
 		}
 		return nil
-	})
-	return wrap(ctx, "migrate", err)
+	}
+	if r.dialect.schemaTx {
+		return wrap(ctx, "migrate", db.Transaction(create))
+	}
+	return wrap(ctx, "migrate", create(db))
 }

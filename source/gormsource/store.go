@@ -12,7 +12,7 @@ import (
 )
 
 // seqBits is how many versions a batch can number without asking the database.
-const seqBits = 10
+const seqBits = 12
 
 const (
 	insertVersion = `INSERT INTO bulkexport_resources

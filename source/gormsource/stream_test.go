@@ -1,6 +1,7 @@
 package gormsource_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -29,6 +30,61 @@ func testOneConnection(t *testing.T, open database) {
 		seen++
 	}
 	require.Equal(t, 20, seen)
+}
+
+// testNoMoment reads without AsOf, in several batches, while everything changes.
+func testNoMoment(t *testing.T, open database) {
+	repo := newRepository(t, open(t))
+	putPatients(t, repo, 150, 10)
+	before := read(t, repo, query("Patient"))
+	var during []string
+	for r, err := range repo.Resources(t.Context(), query("Patient")) {
+		require.NoError(t, err)
+		if len(during) == 0 {
+			putPatients(t, repo, 150, 10)
+			putPatients(t, repo, 10, 20)
+		}
+		during = append(during, string(r.JSON))
+	}
+	require.Equal(t, before, during)
+}
+
+// testCancelled has a consumer that is slow: what has been read by then is not
+// handed out any more.
+func testCancelled(t *testing.T, open database) {
+	repo := newRepository(t, open(t))
+	putPatients(t, repo, 5, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var seen int
+	var last error
+	for _, err := range repo.Resources(ctx, query("Patient")) {
+		cancel()
+		seen++
+		last = err
+	}
+	require.Equal(t, 2, seen)
+	require.ErrorIs(t, last, context.Canceled)
+}
+
+// testSplitIsEven cuts what can be cut into equal ranges.
+func testSplitIsEven(t *testing.T, open database) {
+	repo := newRepository(t, open(t))
+	putPatients(t, repo, 90, 1)
+	for size, want := range map[int64][]int{
+		1000: {90}, 90: {90}, 89: {45, 45}, 45: {45, 45}, 40: {30, 30, 30}, 30: {30, 30, 30}, 29: {23, 23, 23, 21},
+	} {
+		cuts, err := repo.Split(t.Context(), query("Patient"), size)
+		require.NoError(t, err)
+		var got []int
+		q := query("Patient")
+		for _, cut := range append(cuts, nil) {
+			q.UpTo = cut
+			got = append(got, len(read(t, repo, q)))
+			q.After = cut
+		}
+		require.Equal(t, want, got, size)
+	}
 }
 
 func putPatients(t *testing.T, repo *gormsource.Repository, n, size int) {

@@ -190,6 +190,25 @@ func testDamagedRows(t *testing.T, open database) {
 	require.Equal(t, []string{"1 Patient", "2 Patient", "3"}, seen)
 }
 
+func testRowWithoutKey(t *testing.T, open database) {
+	db := open(t)
+	create(t, db, `CREATE TABLE loose (k TEXT, changed BIGINT NOT NULL, body TEXT)`)
+	source := newTables(t, db, gormsource.Table{
+		Name: "loose", Type: "Patient", KeyColumn: "k", BodyColumn: "body",
+		LastUpdatedColumn: "changed", LastUpdatedUnit: time.Second,
+	})
+	for _, key := range []any{nil, ""} {
+		require.NoError(t, db.Exec("DELETE FROM loose").Error)
+		require.NoError(t, db.Exec("INSERT INTO loose VALUES (?, 1, '{}')", key).Error)
+		var faults []error
+		for _, err := range source.Resources(t.Context(), query("Patient")) {
+			faults = append(faults, err)
+		}
+		require.Len(t, faults, 1)
+		require.EqualError(t, faults[0], "gormsource: read Patient: a row has no key")
+	}
+}
+
 func testTypeInTwoTables(t *testing.T, open database) {
 	db := open(t)
 	all := docs(t, db)
