@@ -3,6 +3,7 @@ package bulkexport
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that callers tell apart with errors.Is. Whatever the library adds
@@ -23,6 +24,10 @@ var (
 	// ErrFileNotFound means that the job has no such file, or does not show it
 	// yet. Answer it with 404.
 	ErrFileNotFound = errors.New("output file not found")
+
+	// ErrGroupNotFound means that there is no such Group, or none that the caller
+	// may know of. Answer it with 404.
+	ErrGroupNotFound = errors.New("group not found")
 
 	// ErrForbidden means that the caller is known but may not have what it
 	// asked for. Answer it with 403.
@@ -57,6 +62,19 @@ func (e *RequestError) Error() string {
 
 // Unwrap returns Err.
 func (e *RequestError) Unwrap() error { return e.Err }
+
+// LimitError means that the caller has as many exports at once as the limits of
+// [Config] allow. Answer it with 429 (Bulk Data Access, "Bulk Data Kick-off
+// Request").
+type LimitError struct {
+	// Reason is for the client.
+	Reason string
+	// RetryAfter is when it is worth while to try again: whole seconds.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *LimitError) Error() string { return e.Reason }
 
 // ResourceError is yielded by a [ResourceSource] for one resource that it
 // knows of but cannot deliver, for example because its stored form is damaged.

@@ -22,6 +22,9 @@ const (
 	// LevelPatient exports every Patient and what the Patient compartment ties
 	// to one.
 	LevelPatient Level = "patient"
+	// LevelGroup exports one Group, the Patients that are its members, and what
+	// the Patient compartment ties to one of them.
+	LevelGroup Level = "group"
 )
 
 // Caller is who makes a request, as the host's authorization found out.

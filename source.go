@@ -19,8 +19,11 @@ import (
 //   - An open stream does not keep others from writing.
 //
 // Further abilities are optional interfaces, found by type assertion when the
-// exporter is made: [SourceClock], [SourceCounter], [SourceSplitter],
-// [SourceConsistency]. Package sourcetest proves an implementation.
+// exporter is made: [SourceClock], [SourceCounter], [SourceSplitter] and
+// [SourceConsistency] here; [SourceGroups], [SourcePatients], [SourceDeletions],
+// [SourceSearcher], [SourceLookup], [SourceProvenance] and [SourceOrganizer]
+// make parameters of the kick-off work that are refused without them. Package
+// sourcetest proves an implementation, with the abilities that it has.
 type ResourceSource interface {
 	// Types returns the resource types that may hold resources in the scope,
 	// each once, in any order. Naming a type that turns out to be empty is fine;
@@ -60,11 +63,33 @@ type Scope struct {
 	// Tenant is the partition of the host's data, as its authorization hook
 	// named it. May be empty where the host has but one.
 	Tenant string
-	// Level is the export level. At [LevelPatient] a source yields every
-	// Patient and all resources in the Patient compartment of any of them
-	// (Bulk Data Access, "Patient level export"). Whether the Patient that a
-	// resource names is there is not asked.
+	// Level is the export level.
+	//
+	// At [LevelPatient] a source yields every Patient and all resources in the
+	// Patient compartment of any of them (Bulk Data Access, "Patient level
+	// export"). Whether the Patient that a resource names is there is not asked.
+	// At [LevelGroup], which only sources with [SourceGroups] are asked for, the
+	// patients are the members of the Group, and of all Groups only that one is
+	// yielded.
+	//
+	// At both, a Provenance belongs to the compartment of a patient if one of its
+	// targets does (Bulk Data Access, includeAssociatedData), not only if the
+	// Patient is a target itself.
 	Level Level
+	// Group is the id of the Group at LevelGroup, else empty.
+	Group string
+	// Patients limits LevelPatient and LevelGroup to some of their patients. Only
+	// sources with [SourcePatients] are given one that limits.
+	Patients PatientSet
+}
+
+// PatientSet says whether an export is limited to patients, and to which. The
+// zero value does not limit; limited to no patient at all is something else.
+type PatientSet struct {
+	// Limited is true when only the patients in IDs are meant.
+	Limited bool `json:"limited,omitempty"`
+	// IDs are the logical ids, sorted, each once. Empty unless Limited.
+	IDs []string `json:"ids,omitempty"`
 }
 
 // Query selects a key range of one resource type. Times are UTC.
@@ -84,6 +109,10 @@ type Query struct {
 	// at this moment, changes made at exactly this moment included. Zero means
 	// the current state.
 	AsOf time.Time
+	// Filters, if not empty, selects resources that match at least one of these
+	// FHIR searches, such as "status=final&date=ge2026". Only a source with
+	// [SourceSearcher] is given any, and only such as it has said to support.
+	Filters []string
 }
 
 // SourceClock is implemented by a source that can say up to which moment its
