@@ -6,7 +6,12 @@ import (
 	"strings"
 )
 
-// AppendPatientIDs appends to dst the ids of all patients in whose R4 Patient
+// AppendPatientIDs is [Version.AppendPatientIDs] of R4.
+func AppendPatientIDs(dst []string, resource []byte, baseURLs ...string) ([]string, error) {
+	return R4.AppendPatientIDs(dst, resource, baseURLs...)
+}
+
+// AppendPatientIDs appends to dst the ids of all patients in whose Patient
 // compartment the resource is, sorted, each once, and returns the longer slice.
 // A Patient is in its own compartment and in those of the patients it links to.
 // A resource of a type outside the compartment, known or not, adds nothing. On
@@ -21,8 +26,10 @@ import (
 // absolute reference counts, since a Patient of another server is not a Patient
 // of this one. References to contained resources, by urn: and by identifier
 // alone name no Patient here. Whether the named Patient exists is not asked.
-func AppendPatientIDs(dst []string, resource []byte, baseURLs ...string) ([]string, error) {
-	t, err := typeOf(resource)
+func (v Version) AppendPatientIDs(
+	dst []string, resource []byte, baseURLs ...string,
+) ([]string, error) {
+	t, err := v.typeOf(resource)
 	if err != nil || len(t.patientPaths) == 0 {
 		return dst, err
 	}
@@ -46,14 +53,14 @@ func AppendPatientIDs(dst []string, resource []byte, baseURLs ...string) ([]stri
 
 // typeOf finds the type first, wherever it stands, since it decides which
 // elements count.
-func typeOf(resource []byte) (resourceType, error) {
+func (v Version) typeOf(resource []byte) (resourceType, error) {
 	s := scanner{data: resource}
 	for name := range s.members {
 		if string(name) != "resourceType" {
 			continue
 		}
 		if value := s.text(); len(value) > 0 && s.err == nil {
-			t, _ := lookUp(string(value))
+			t, _ := v.lookUp(string(value))
 			return t, nil
 		}
 		break

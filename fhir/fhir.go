@@ -1,6 +1,7 @@
-// Package fhir holds what FHIR R4 (4.0.1) defines and a host should not have
-// to write down again: the resource types, the Patient compartment, and the
-// few members that name a resource.
+// Package fhir holds what FHIR defines and a host should not have to write
+// down again, for R4 (4.0.1) and R5 (5.0.0): the resource types, the Patient
+// compartment, the root elements, the places of Attachments, and the few
+// members that name a resource.
 //
 // Resources are read as raw JSON bytes, in place. Nothing is decoded to Go
 // values, so numbers and key order are never touched. The functions expect
@@ -8,10 +9,7 @@
 // wraps [ErrMalformed], or less of a result, but never a panic.
 package fhir
 
-import (
-	"errors"
-	"sort"
-)
+import "errors"
 
 //go:generate go run ./internal/gen
 
@@ -20,39 +18,19 @@ import (
 // around it never quote content.
 var ErrMalformed = errors.New("fhir: malformed resource")
 
-// resourceType is one row of the generated table.
-type resourceType struct {
-	name string
-	// patientPaths are the dotted paths of the reference strings that tie a
-	// resource to a patient. Arrays may occur at any step; no two paths begin
-	// with the same element.
-	patientPaths []string
-}
-
-// ResourceTypes returns the names of the 146 concrete resource types of R4,
-// sorted. Among them are OperationOutcome and Parameters, which servers seldom
-// store; the abstract Resource and DomainResource are not. The caller owns the
-// slice.
+// ResourceTypes is [Version.ResourceTypes] of R4.
 func ResourceTypes() []string {
-	names := make([]string, len(resourceTypes))
-	for i, t := range resourceTypes {
-		names[i] = t.name
-	}
-	return names
+	return R4.ResourceTypes()
 }
 
-// IsResourceType reports whether name is a concrete resource type of R4. Case
-// matters.
+// IsResourceType is [Version.IsResourceType] of R4.
 func IsResourceType(name string) bool {
-	_, ok := lookUp(name)
-	return ok
+	return R4.IsResourceType(name)
 }
 
-// IsPatientCompartmentType reports whether resources of the type can be in the
-// R4 Patient compartment. It is true for Patient itself.
+// IsPatientCompartmentType is [Version.IsPatientCompartmentType] of R4.
 func IsPatientCompartmentType(name string) bool {
-	t, _ := lookUp(name)
-	return len(t.patientPaths) > 0
+	return R4.IsPatientCompartmentType(name)
 }
 
 // ValidID reports whether s follows the grammar of a FHIR id: 1 to 64 ASCII
@@ -72,12 +50,4 @@ func ValidID(s string) bool {
 func isIDByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '-' || c == '.'
-}
-
-func lookUp(name string) (resourceType, bool) {
-	i := sort.Search(len(resourceTypes), func(i int) bool { return resourceTypes[i].name >= name })
-	if i == len(resourceTypes) || resourceTypes[i].name != name {
-		return resourceType{}, false
-	}
-	return resourceTypes[i], true
 }

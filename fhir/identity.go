@@ -4,8 +4,8 @@ import "time"
 
 // Identity is what names a resource and dates it.
 type Identity struct {
-	// Type is resourceType as the resource has it. Whether R4 knows it is for
-	// [IsResourceType] to say.
+	// Type is resourceType as the resource has it. Whether FHIR knows it is for
+	// [Version.IsResourceType] to say.
 	Type string
 	// ID is the logical id as the resource has it; empty where it has none.
 	ID string
@@ -60,10 +60,12 @@ func (s *scanner) lastUpdated() time.Time {
 	return t.UTC()
 }
 
-// typeName makes no copy of a name that the table has.
+// typeName makes no copy of a name that a table has.
 func typeName(name []byte) string {
-	if t, ok := lookUp(string(name)); ok {
-		return t.name
+	for _, v := range [...]Version{R4, R5} {
+		if t, ok := v.lookUp(string(name)); ok {
+			return t.name
+		}
 	}
 	return string(name)
 }

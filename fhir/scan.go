@@ -112,6 +112,11 @@ func (s *scanner) text() []byte {
 	return []byte(decoded)
 }
 
+// isText reports whether the value that is next is that string.
+func (s *scanner) isText(want string) bool {
+	return s.peek() == '"' && string(s.text()) == want
+}
+
 // skip passes over the value that is next.
 func (s *scanner) skip() {
 	switch s.peek() {

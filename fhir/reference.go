@@ -1,0 +1,68 @@
+package fhir
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Reference names a resource of the host.
+type Reference struct{ Type, ID string }
+
+// localReference reads a reference in one of the forms that count, see
+// [AppendPatientIDs], to a resource of any type.
+func localReference(ref []byte, baseURLs []string) (Reference, bool) {
+	for _, base := range baseURLs {
+		rest, ok := bytes.CutPrefix(ref, []byte(strings.TrimSuffix(base, "/")))
+		if ok && len(rest) > 0 && rest[0] == '/' {
+			ref = rest[1:]
+			break
+		}
+	}
+	name, rest, _ := bytes.Cut(ref, []byte("/"))
+	id, tail, versioned := bytes.Cut(rest, []byte("/"))
+	if versioned {
+		version, ok := bytes.CutPrefix(tail, []byte("_history/"))
+		if !ok || !ValidID(string(version)) {
+			return Reference{}, false
+		}
+	}
+	found := Reference{typeName(name), string(id)}
+	return found, isTypeName(found.Type) && ValidID(found.ID)
+}
+
+// isTypeName reports whether s can be the name of a type, of R4 or not.
+func isTypeName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'A' || c > 'Z') && (i == 0 || c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// objects iterates over the array that is next, or over the one object that
+// stands in its place, and passes over what is no object.
+func (s *scanner) objects(yield func() bool) {
+	switch s.peek() {
+	case '{':
+		yield()
+	case '[':
+		for range s.elements {
+			if s.peek() == '{' && !yield() {
+				return
+			}
+		}
+	}
+}
+
+// reference reads the literal reference in the Reference that is next, or
+// returns nil.
+func (s *scanner) reference() []byte {
+	var ref []byte
+	for name := range s.members {
+		if string(name) == "reference" && s.peek() == '"' {
+			ref = s.text()
+		}
+	}
+	return ref
+}
