@@ -13,13 +13,17 @@ type bar struct {
 
 const barWidth = 30
 
+// draw shows a text, after a bar if the fraction is known: not negative.
 func (b bar) draw(fraction float64, text string) {
 	if !b.terminal {
 		return
 	}
-	full := min(max(int(fraction*barWidth), 0), barWidth)
-	b.out.printf("\r   [%s%s] %3.0f %%  %s\x1b[K",
-		strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*fraction, text)
+	b.out.printf("\r   ")
+	if fraction >= 0 {
+		full := min(int(fraction*barWidth), barWidth)
+		b.out.printf("[%s%s] ", strings.Repeat("#", full), strings.Repeat(".", barWidth-full))
+	}
+	b.out.printf("%s\x1b[K", printable(text))
 }
 
 // end wipes the bar away.

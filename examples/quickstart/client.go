@@ -2,147 +2,177 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
+	"net/url"
 	"time"
+
+	"github.com/bulkexport/bulkexport/examples/internal/dataset"
 )
 
-// pollEvery is how often the status is asked for. A real client waits as long as
-// Retry-After says; on loopback nobody minds, and the bar moves.
-const pollEvery = 200 * time.Millisecond
+const (
+	// cancelTime bounds what an interrupt may still take.
+	cancelTime = 10 * time.Second
+	// answerTime bounds the wait for a header: some servers look for all that
+	// there is to export before they answer the kick-off.
+	answerTime = 5 * time.Minute
+)
 
-// client is a Bulk Data client that says what it does.
+// client is a Bulk Data client that says what it does. It goes by the guide
+// alone: nothing in it knows which server answers.
 type client struct {
-	http  *http.Client
+	http        *http.Client
+	kickOffURL  *url.URL    // its host is the one that credentials are for
+	credentials http.Header // what the user gave; never printed
+	gzip        bool        // ask for compressed files
+	breakFirst  bool        // break the first download, to show how it goes on
+	sleep       func(context.Context, time.Duration) error
+
 	out   printer
 	bar   bar
 	dir   string // for the files
 	steps int    // so far
 }
 
-func newClient(opts options) *client {
-	// Without compression, ETag is that of the plain file, which is easy to check.
-	transport := &http.Transport{DisableCompression: true}
+func newClient(opts options, kickOff *url.URL, credentials http.Header) *client {
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
+	// Else it would take the encoding away, and with it what ETag and Range are about.
+	transport.DisableCompression = true
+	transport.ResponseHeaderTimeout = answerTime
+	if opts.sleep == nil {
+		opts.sleep = sleep
+	}
+	out := printer{redactor{opts.out, secrets(credentials)}}
 	return &client{
-		http: &http.Client{Transport: transport},
-		out:  opts.out,
-		bar:  bar{out: opts.out, terminal: opts.terminal},
-		dir:  opts.dir,
+		http:        &http.Client{Transport: transport, CheckRedirect: redirect(credentials)},
+		kickOffURL:  kickOff,
+		credentials: credentials,
+		sleep:       opts.sleep,
+		out:         out,
+		bar:         bar{out: out, terminal: opts.terminal},
+		dir:         opts.dir,
 	}
 }
 
-// manifest is what a client needs of the answer to the status of a finished job.
-type manifest struct {
-	TransactionTime time.Time
-	Output          []manifestFile
-	Error           []manifestFile
+// sleep waits, but no longer than the context lives.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
-type manifestFile struct {
-	Type  string
-	URL   string
-	Count int64
-}
-
-// kickOff starts an export and returns the URL of its status.
-func (c *client) kickOff(ctx context.Context, url string) (string, error) {
-	c.step("Kick off")
-	c.show("curl -i '%s'", url)
-	resp, err := c.do(ctx, http.MethodGet, url, nil, http.StatusAccepted)
+// play is an export from kick-off to delete. What was loaded into the server is
+// what must come; nil if that is not known.
+func (c *client) play(ctx context.Context, loaded map[string]dataset.Fingerprint) error {
+	job, err := c.kickOff(ctx)
 	if err != nil {
-		return "", err
+		return fmt.Errorf("kick off: %w", err)
 	}
-	job := resp.Header.Get("Content-Location")
+	files, err := c.fetch(ctx, job)
+	if err == nil {
+		err = c.check(files, loaded)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return errors.Join(context.Cause(ctx), c.cancel(ctx, job))
+	case files == nil && loaded == nil:
+		c.out.printf("\nThe job is still there. To end it:\n")
+		c.show(c.request(http.MethodDelete, job), "-i", "")
+		return err
+	case files == nil: // the server ends anyway
+		return err
+	}
+	if deleteErr := c.delete(ctx, job); deleteErr != nil {
+		err = errors.Join(err, fmt.Errorf("delete: %w", deleteErr))
+	}
+	c.printTable(files)
+	return err
+}
+
+// kickOff starts the export and returns the URL of its status.
+func (c *client) kickOff(ctx context.Context) (*url.URL, error) {
+	c.step("Kick off")
+	r := c.request(http.MethodGet, c.kickOffURL)
+	accept := r.setDefault("Accept", "application/fhir+json")
+	prefer := r.setDefault("Prefer", "respond-async")
+	c.show(r, "-i"+accept+prefer, "")
+	resp, err := c.send(ctx, r, http.StatusAccepted)
+	if err != nil {
+		return nil, err
+	}
+	defer discard(resp)
 	c.say("%s", resp.Status)
+	location := resp.Header.Get("Content-Location")
+	if location == "" {
+		return nil, errors.New("the answer has no Content-Location")
+	}
+	job, err := resp.Request.URL.Parse(location)
+	if err != nil {
+		return nil, fmt.Errorf("read Content-Location: %w", err)
+	}
 	c.say("Content-Location: %s", job)
-	return job, resp.Body.Close()
+	if len(c.credentials) > 0 && !c.trusts(job) {
+		c.say("That is another host than %s: what -header gives is not sent there.", c.kickOffURL.Host)
+	}
+	return job, nil
 }
 
-// wait polls until the export is complete.
-func (c *client) wait(ctx context.Context, job string) (manifest, error) {
-	c.step("Poll")
-	c.show("curl -i '%s'", job)
-	for {
-		resp, err := c.do(ctx, http.MethodGet, job, nil, http.StatusAccepted, http.StatusOK)
-		if err != nil {
-			return manifest{}, err
-		}
-		if resp.StatusCode == http.StatusOK {
-			c.bar.end()
-			return c.readManifest(resp)
-		}
-		var status struct {
-			Message  string
-			Progress float64
-		}
-		if err := decode(resp, &status); err != nil {
-			return manifest{}, err
-		}
-		c.bar.draw(status.Progress, status.Message)
-		select {
-		case <-time.After(pollEvery):
-		case <-ctx.Done():
-			return manifest{}, ctx.Err()
-		}
+// fetch waits for the export and downloads its files.
+func (c *client) fetch(ctx context.Context, job *url.URL) ([]file, error) {
+	entries, err := c.waitFor(ctx, job)
+	if err != nil {
+		return nil, fmt.Errorf("poll: %w", err)
 	}
-}
-
-func (c *client) readManifest(resp *http.Response) (manifest, error) {
-	var m manifest
-	if err := decode(resp, &m); err != nil {
-		return m, err
+	files, err := c.downloadAll(ctx, entries)
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
 	}
-	c.say("%s, %d files, the state of %s", resp.Status, len(m.Output), m.TransactionTime.Format(time.RFC3339Nano))
-	if len(m.Error) > 0 {
-		return m, fmt.Errorf("%d error files", len(m.Error))
-	}
-	return m, nil
+	return files, nil
 }
 
 // delete ends the job and looks whether it is gone.
-func (c *client) delete(ctx context.Context, job string) error {
+func (c *client) delete(ctx context.Context, job *url.URL) error {
 	c.step("Delete")
-	c.show("curl -i -X DELETE '%s'", job)
-	resp, err := c.do(ctx, http.MethodDelete, job, nil, http.StatusNoContent)
+	if err := c.sendDelete(ctx, job); err != nil {
+		return err
+	}
+	r := c.request(http.MethodGet, job)
+	c.show(r, "-i", "")
+	resp, err := c.send(ctx, r, http.StatusNotFound)
+	if err != nil {
+		c.say("%v (404 is what should come from now on)", err)
+		return nil
+	}
+	c.say("%s", resp.Status)
+	discard(resp)
+	return nil
+}
+
+// cancel ends a job that nobody waits for any more.
+func (c *client) cancel(ctx context.Context, job *url.URL) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer stop()
+	c.step("Cancel")
+	if err := c.sendDelete(ctx, job); err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	return nil
+}
+
+func (c *client) sendDelete(ctx context.Context, job *url.URL) error {
+	r := c.request(http.MethodDelete, job)
+	r.setDefault("Accept", "application/fhir+json")
+	c.show(r, "-i", "")
+	// 202 is what the guide says; the others mean the same.
+	resp, err := c.send(ctx, r, http.StatusAccepted, http.StatusOK, http.StatusNoContent)
 	if err != nil {
 		return err
 	}
 	c.say("%s", resp.Status)
-	if err := resp.Body.Close(); err != nil {
-		return err
-	}
-	c.show("curl -i '%s'", job)
-	if resp, err = c.do(ctx, http.MethodGet, job, nil, http.StatusNotFound); err != nil {
-		return err
-	}
-	c.say("%s", resp.Status)
-	return resp.Body.Close()
-}
-
-// do sends a request and returns the answer if it has one of the statuses. The
-// caller closes its body.
-func (c *client) do(
-	ctx context.Context, method, url string, header http.Header, statuses ...int,
-) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(req.Header, header)
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if slices.Contains(statuses, resp.StatusCode) {
-		return resp, nil
-	}
-	return nil, errors.Join(fmt.Errorf("%s %s: unexpected status %s", method, url, resp.Status), resp.Body.Close())
-}
-
-func decode(resp *http.Response, v any) error {
-	return errors.Join(json.NewDecoder(resp.Body).Decode(v), resp.Body.Close())
+	discard(resp)
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,101 +10,118 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
-
-	"github.com/bulkexport/bulkexport/examples/internal/dataset"
 )
 
-// file is an output file that was downloaded.
+// file is one that was downloaded.
 type file struct {
-	manifestFile
-	name, sha256 string
-	size         int64
-	content      map[string]dataset.Fingerprint
+	entry
+	path     string
+	sha256   string
+	verified bool // sha256 is what the ETag says
+	size     int64
+	content  content
 }
 
-// downloadAll fetches the files one by one, the first of them in two pieces.
-func (c *client) downloadAll(ctx context.Context, m manifest) ([]file, error) {
+// hashETag is an ETag that is the SHA-256 of the file. No server has to give
+// one; where it is there, it is worth a look.
+var hashETag = regexp.MustCompile(`^"([0-9a-fA-F]{64})"$`)
+
+// downloadAll fetches the files one by one.
+func (c *client) downloadAll(ctx context.Context, entries []entry) ([]file, error) {
 	c.step("Download")
-	var files []file
-	for i, entry := range m.Output {
-		f, err := c.download(ctx, entry, i == 0)
+	files := []file{} // nil if they did not all come
+	for _, e := range entries {
+		f, err := c.download(ctx, e)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path.Base(entry.URL), err)
+			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
 		files = append(files, f)
 	}
 	return files, nil
 }
 
-// download fetches one file and checks it against its ETag.
-func (c *client) download(ctx context.Context, entry manifestFile, twoPieces bool) (f file, err error) {
-	name := filepath.Join(c.dir, path.Base(entry.URL))
-	out, err := os.Create(name)
-	if err != nil {
-		return f, err
+// download fetches one file, from its beginning as often as it has to be.
+func (c *client) download(ctx context.Context, e entry) (file, error) {
+	var patience patience
+	compressed := c.gzip
+	for {
+		f, err := c.tryDownload(ctx, e, compressed)
+		if !errors.Is(err, errStartAgain) {
+			return f, err
+		}
+		if err := c.endure(ctx, &patience, err); err != nil {
+			return f, err
+		}
+		// Servers that compress on the way cannot go on in the middle of that.
+		compressed = false
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-
-	hash, digest := sha256.New(), &dataset.Digest{}
-	to := io.MultiWriter(out, hash, digest)
-	var etag string
-	if twoPieces {
-		etag, err = c.fetchTwoPieces(ctx, entry.URL, name, to)
-	} else {
-		c.show("curl -o '%s' '%s'", name, entry.URL)
-		etag, err = c.fetch(ctx, entry.URL, nil, to)
-	}
-	if err != nil {
-		return f, err
-	}
-	f = file{manifestFile: entry, name: name, sha256: hex.EncodeToString(hash.Sum(nil))}
-	if want := strings.Trim(etag, `"`); f.sha256 != want {
-		return f, fmt.Errorf("SHA-256 is %s, but ETag says %s", f.sha256, want)
-	}
-	if f.content, err = digest.Types(); err != nil {
-		return f, err
-	}
-	f.size, err = out.Seek(0, io.SeekCurrent)
-	return f, err
 }
 
-// fetchTwoPieces fetches half of a file, and then, as after a connection that
-// broke, the rest.
-func (c *client) fetchTwoPieces(ctx context.Context, url, name string, to io.Writer) (string, error) {
-	resp, err := c.do(ctx, http.MethodHead, url, nil, http.StatusOK)
+// tryDownload leaves a whole file or none.
+func (c *client) tryDownload(ctx context.Context, e entry, compressed bool) (f file, err error) {
+	f = file{entry: e, path: filepath.Join(c.dir, e.name)}
+	out, err := os.Create(f.path)
 	if err != nil {
-		return "", err
+		return f, err
 	}
-	half := resp.ContentLength / 2
-	if err := resp.Body.Close(); err != nil {
-		return "", err
-	}
-	c.show("curl -r 0-%d -o '%s' '%s'   # as if the connection broke here", half-1, name, url)
-	etag, err := c.fetch(ctx, url, http.Header{"Range": {fmt.Sprintf("bytes=0-%d", half-1)}}, to)
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(f.path))
+		}
+	}()
+	body, err := c.open(ctx, c.fileRequest(e, compressed), f.path)
 	if err != nil {
-		return "", err
+		return f, err
 	}
-	c.show("curl -C - -o '%s' '%s'   # the rest", name, url)
-	// If-Range: were it another file by now, the server would send all of it, and
-	// with a status that fetch does not take.
-	rest := http.Header{"Range": {fmt.Sprintf("bytes=%d-", half)}, "If-Range": {etag}}
-	return c.fetch(ctx, url, rest, to)
+	defer body.Close()
+	plain, encoded, err := body.decoded()
+	if err != nil {
+		return f, err
+	}
+	hash := sha256.New()
+	if f.size, err = io.Copy(io.MultiWriter(out, hash), plain); err != nil {
+		return f, err
+	}
+	f.sha256 = hex.EncodeToString(hash.Sum(nil))
+	if match := hashETag.FindStringSubmatch(body.etag); match != nil && !encoded {
+		if f.verified = strings.EqualFold(match[1], f.sha256); !f.verified {
+			return f, fmt.Errorf("SHA-256 is %s, but ETag says %s", f.sha256, match[1])
+		}
+	}
+	return f, nil
 }
 
-// fetch copies a file, or the range of it that the header names, and returns its
-// ETag.
-func (c *client) fetch(ctx context.Context, url string, header http.Header, to io.Writer) (string, error) {
-	want := http.StatusOK
-	if header != nil {
-		want = http.StatusPartialContent
+// fileRequest carries credentials as the manifest says. Where it says nothing,
+// the server that they are for gets them.
+func (c *client) fileRequest(e entry, compressed bool) request {
+	r := c.request(http.MethodGet, e.url)
+	switch {
+	case e.requiresToken == nil:
+	case !*e.requiresToken:
+		r.header, r.capability = http.Header{}, true
+	case !downgrades(c.kickOffURL, e.url) && c.credentials != nil:
+		r.header = c.credentials.Clone()
 	}
-	resp, err := c.do(ctx, http.MethodGet, url, header, want)
-	if err != nil {
-		return "", err
+	r.setDefault("Accept", "application/fhir+ndjson")
+	if compressed {
+		r.setDefault("Accept-Encoding", "gzip")
 	}
-	_, err = io.Copy(to, resp.Body)
-	return resp.Header.Get("ETag"), errors.Join(err, resp.Body.Close())
+	return r
+}
+
+// decoded returns the content of a body and whether it was compressed, which a
+// server may do unasked.
+func (b *body) decoded() (content io.Reader, encoded bool, err error) {
+	switch encoding := b.resp.Header.Get("Content-Encoding"); strings.ToLower(encoding) {
+	case "", "identity":
+		return b, false, nil
+	case "gzip", "x-gzip":
+		content, err = gzip.NewReader(b)
+		return content, true, err
+	default:
+		return nil, true, fmt.Errorf("unknown Content-Encoding %q", encoding)
+	}
 }

@@ -3,13 +3,9 @@ package main
 import (
 	"bytes"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +19,8 @@ func TestGeneratedRecordsComeBack(t *testing.T) {
 	t.Parallel()
 	printed := replay(t, dataset.Source{Patients: 20})
 	for _, want := range []string{
-		"curl -i 'http://127.0.0.1:", "/fhir/$export'", "202 Accepted", "Content-Location: http://127.0.0.1:",
+		"curl -i -H 'Accept: application/fhir+json' -H 'Prefer: respond-async' 'http://127.0.0.1:", "/fhir/$export'",
+		"202 Accepted", "Content-Location: http://127.0.0.1:",
 		"curl -r 0-", "curl -C - -o", "curl -i -X DELETE", "204 No Content", "404 Not Found",
 		"byte for byte", "SHA-256 (first 16 digits)",
 	} {
@@ -87,71 +84,65 @@ func TestDataThatIsNoneIsAnError(t *testing.T) {
 	}
 }
 
-const ada = `{"resourceType":"Patient","id":"ada"}` + "\n"
-
-// A server that says one thing and sends another must not pass.
-func TestDownloadChecksTheETag(t *testing.T) {
-	t.Parallel()
-	for _, twoPieces := range []bool{false, true} {
-		c, url := fakeServer(t, `"0123"`)
-		_, err := c.download(t.Context(), manifestFile{Type: "Patient", URL: url, Count: 1}, twoPieces)
-		require.ErrorContains(t, err, "ETag")
-	}
-}
-
-func TestDownloadResumesOnlyTheSameFile(t *testing.T) {
-	t.Parallel()
-	c, url := fakeServer(t, "")
-	_, err := c.download(t.Context(), manifestFile{Type: "Patient", URL: url, Count: 1}, true)
-	require.ErrorContains(t, err, "unexpected status 200")
-}
-
-// fakeServer serves one patient with an ETag; if that is empty, with another one
-// each time.
-func fakeServer(t *testing.T, etag string) (*client, string) {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if etag == "" {
-			w.Header().Set("ETag", `"`+r.Header.Get("Range")+`"`)
-		} else {
-			w.Header().Set("ETag", etag)
-		}
-		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(ada))
-	}))
-	t.Cleanup(server.Close)
-	return newClient(options{out: printer{io.Discard}, dir: t.TempDir()}), server.URL + "/Patient.ndjson"
-}
-
+// The check must find what is wrong with files of our own server.
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	c := newClient(options{out: printer{io.Discard}})
-	patient := dataset.Fingerprint{Lines: 1, Bytes: 10, Sum: [4]uint64{1}}
-	loaded := map[string]dataset.Fingerprint{"Patient": patient}
-	good := file{manifestFile: manifestFile{Type: "Patient", Count: 1}, content: loaded}
-	require.NoError(t, c.check([]file{good}, loaded))
-
-	count, other, mixed := good, good, good
-	count.Count = 2
-	other.content = map[string]dataset.Fingerprint{"Patient": {Lines: 1, Bytes: 10, Sum: [4]uint64{2}}}
-	mixed.content = map[string]dataset.Fingerprint{"Patient": patient, "Group": {Lines: 1}}
-	for fault, files := range map[string][]file{
-		"the manifest says 2":                {count},
-		"Patient: the 1 lines exported are ": {other},
-		"Group: the 1 lines":                 {mixed},
-		"Patient: the 2 lines":               {good, good},
-		"Patient: the 0 lines":               {},
+	const bob = `{"resourceType":"Patient","id":"bob"}` + "\n"
+	loaded := fingerprints(t, ada)
+	require.NoError(t, checkFiles(t, loaded, ada, nil))
+	for fault, content := range map[string]string{
+		"2 lines, but the manifest says 1":             ada + bob,
+		"Patient: the 1 lines exported are ":           bob,
+		"Patient: the 0 lines exported are ":           "",
+		"1 lines of type Group, but the manifest says": `{"resourceType":"Group"}` + "\n",
+		"Group: the 1 lines exported are ":             ada + `{"resourceType":"Group"}` + "\n",
 	} {
-		require.ErrorContains(t, c.check(files, loaded), fault)
+		require.ErrorContains(t, checkFiles(t, loaded, content, nil), fault)
 	}
+	for fault, spoil := range map[string]func(*file){
+		"its ETag is not its SHA-256":     func(f *file) { f.verified = false },
+		"the manifest has it under error": func(f *file) { f.list = failed },
+	} {
+		require.ErrorContains(t, checkFiles(t, loaded, ada, spoil), fault)
+	}
+	require.ErrorContains(t, checkFiles(t, fingerprints(t, ada+bob), ada, nil), "are not the 2 lines loaded")
+}
+
+// checkFiles checks one file that should have one Patient in it.
+func checkFiles(t *testing.T, loaded content, text string, spoil func(*file)) error {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "Patient.ndjson")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	one := int64(1)
+	f := file{path: path, verified: true, entry: entry{list: output, resourceType: "Patient", count: &one}}
+	if spoil != nil {
+		spoil(&f)
+	}
+	return newClient(options{out: printer{io.Discard}}, nil, nil).check([]file{f}, loaded)
+}
+
+func fingerprints(t *testing.T, ndjson string) content {
+	t.Helper()
+	var digest dataset.Digest
+	_, err := io.WriteString(&digest, ndjson)
+	require.NoError(t, err)
+	types, err := digest.Types()
+	require.NoError(t, err)
+	return types
 }
 
 func TestBarIsForTerminals(t *testing.T) {
 	t.Parallel()
-	for _, terminal := range []bool{true, false} {
+	draw := func(terminal bool, fraction float64) string {
 		var drawn bytes.Buffer
 		b := bar{out: printer{&drawn}, terminal: terminal}
-		b.draw(0.5, "half")
+		b.draw(fraction, "some text")
 		b.end()
-		require.Equal(t, terminal, strings.Contains(drawn.String(), "###"), drawn.String())
+		return drawn.String()
 	}
+	require.Empty(t, draw(false, 0.5))
+	require.Contains(t, draw(true, 0.5), "[###############...............] some text")
+	require.Contains(t, draw(true, 1.5), "[##############################] some text", "too much to be true")
+	require.NotContains(t, draw(true, -1), "[#")
+	require.Contains(t, draw(true, -1), "some text")
 }
