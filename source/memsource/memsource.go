@@ -2,19 +2,18 @@
 // pipeline, and for hosts small enough to hold all they have.
 //
 // Nothing is durable, and nothing is shared with other processes. Every version
-// ever stored is kept, so that an export reads the state at its transactionTime
-// whatever is written meanwhile; memory grows with each change.
+// ever stored is kept, deletions included, so that an export reads the state at
+// its transactionTime whatever is written meanwhile; memory grows with each
+// change. The source has all abilities that package bulkexport knows but for
+// [bulkexport.SourceSearcher]: searches are judged in memory anyway.
 package memsource
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -25,13 +24,18 @@ import (
 
 // Config is how to make a [Source]. The zero value is ready.
 type Config struct {
-	// Now tells the time for last updates. Called with a lock held: it must not
-	// call the source. Defaults to time.Now.
+	// Now tells the time for last updates, and for the periods of members where a
+	// query has no AsOf. Called with a lock held, which readers share: it must
+	// not call the source, and be safe for concurrent use. Defaults to time.Now.
 	Now func() time.Time
 	// BaseURLs are the host's own base URLs. A resource whose absolute reference
 	// begins with one of them is in the compartment of the Patient it names.
-	// Defaults to none: only relative references count.
+	// The same holds for members of Groups and targets of Provenance. Defaults to
+	// none: only relative references count.
 	BaseURLs []string
+	// FHIRVersion says what is in a Patient compartment: nothing, if it is not
+	// Valid. Defaults to R4.
+	FHIRVersion fhir.Version
 }
 
 // Source is an in-memory [bulkexport.ResourceSource] with Snapshot consistency.
@@ -39,6 +43,7 @@ type Config struct {
 type Source struct {
 	now      func() time.Time
 	baseURLs []string
+	fhir     fhir.Version
 
 	mu      sync.RWMutex
 	clock   clock
@@ -48,22 +53,35 @@ type Source struct {
 
 // tenant is the data of one tenant.
 type tenant struct {
+	// types are the versions of each type, in the order of their keys.
 	types map[string][]*version
-	// current is the version of each resource that is not superseded.
-	current map[resourceID]*version
+	// history are the versions of each resource, the newest one last.
+	history map[fhir.Reference][]*version
+	// provenance are the versions of Provenance by their targets.
+	provenance map[fhir.Reference][]*version
 }
 
-type resourceID struct{ resourceType, id string }
-
-// version is one version of a resource. All but superseded is immutable, and
-// read without the lock.
+// version is one version of a resource, or its deletion. All but superseded is
+// immutable, and read without the lock.
 type version struct {
+	fhir.Reference
 	key     []byte
 	json    []byte
-	patient bool
 	updated time.Time
+	// deleted marks a deletion. It has no JSON, but the place in compartments of
+	// the version before it.
+	deleted bool
+	place   place
 	// superseded is when another version or a deletion came; zero if none has.
 	superseded time.Time
+}
+
+// place is where a version stands among others.
+type place struct {
+	patients []string
+	// A Provenance only:
+	targets  []fhir.Reference
+	recorded time.Time
 }
 
 // New returns an empty source.
@@ -71,6 +89,7 @@ func New(cfg Config) *Source {
 	s := &Source{
 		now:      cfg.Now,
 		baseURLs: slices.Clone(cfg.BaseURLs),
+		fhir:     cfg.FHIRVersion,
 		tenants:  make(map[string]*tenant),
 	}
 	if s.now == nil {
@@ -94,101 +113,69 @@ func (s *Source) Put(tenantName string, resource []byte) (time.Time, error) {
 	if !fhir.ValidID(name.ID) {
 		return time.Time{}, fmt.Errorf("memsource: put: %s has no valid id", name.Type)
 	}
-	patients, err := fhir.AppendPatientIDs(nil, resource, s.baseURLs...)
+	where, err := s.placeOf(name.Type, resource)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("memsource: put: %w", err)
 	}
-	v := &version{json: bytes.Clone(resource), patient: len(patients) > 0}
-
+	v := &version{
+		Reference: fhir.Reference{Type: name.Type, ID: name.ID},
+		json:      bytes.Clone(resource),
+		place:     where,
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v.updated = s.clock.stamp(s.now())
-	s.lastKey++
-	v.key = binary.BigEndian.AppendUint64(nil, s.lastKey)
-	s.add(tenantName, resourceID{name.Type, name.ID}, v)
+	t := s.tenants[tenantName]
+	if t == nil {
+		t = newTenant()
+		s.tenants[tenantName] = t
+	}
+	s.add(t, v)
 	return v.updated, nil
 }
 
-func (s *Source) add(tenantName string, id resourceID, v *version) {
-	t := s.tenants[tenantName]
-	if t == nil {
-		t = &tenant{types: make(map[string][]*version), current: make(map[resourceID]*version)}
-		s.tenants[tenantName] = t
+func (s *Source) placeOf(resourceType string, resource []byte) (place, error) {
+	patients, err := s.fhir.AppendPatientIDs(nil, resource, s.baseURLs...)
+	if err != nil || resourceType != "Provenance" {
+		return place{patients: patients}, err
 	}
-	if old := t.current[id]; old != nil {
-		old.superseded = v.updated
-	}
-	t.current[id] = v
-	t.types[id.resourceType] = append(t.types[id.resourceType], v)
+	p, err := fhir.ReadProvenance(resource, s.baseURLs...)
+	return place{patients: patients, targets: p.Targets, recorded: p.Recorded}, err
 }
 
 // Delete deletes a resource. Absent is fine.
 func (s *Source) Delete(tenantName, resourceType, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	name := fhir.Reference{Type: resourceType, ID: id}
 	t := s.tenants[tenantName]
-	if t == nil {
+	if old := t.last(name, time.Time{}); old != nil && !old.deleted {
+		s.add(t, &version{Reference: name, deleted: true, place: old.place})
+	}
+}
+
+// add stamps a version and makes it the newest one.
+func (s *Source) add(t *tenant, v *version) {
+	v.updated = s.clock.stamp(s.now())
+	s.lastKey++
+	v.key = binary.BigEndian.AppendUint64(nil, s.lastKey)
+	if old := t.last(v.Reference, time.Time{}); old != nil {
+		old.superseded = v.updated
+	}
+	t.history[v.Reference] = append(t.history[v.Reference], v)
+	t.types[v.Type] = append(t.types[v.Type], v)
+	if v.deleted {
 		return
 	}
-	name := resourceID{resourceType, id}
-	if old := t.current[name]; old != nil {
-		old.superseded = s.clock.stamp(s.now())
-		delete(t.current, name)
+	for _, target := range v.place.targets {
+		t.provenance[target] = append(t.provenance[target], v)
 	}
 }
 
-// Load puts the resources of an NDJSON stream, one a line, until its end or
-// the first error, and returns how many it put. Lines may be of any length;
-// blank ones are passed over.
-func (s *Source) Load(ctx context.Context, tenantName string, r io.Reader) (int, error) {
-	lines := bufio.NewReader(r)
-	count := 0
-	for number := 1; ; number++ {
-		if err := ctx.Err(); err != nil {
-			return count, fmt.Errorf("memsource: load: %w", err)
-		}
-		line, readErr := lines.ReadBytes('\n')
-		if readErr != nil && readErr != io.EOF {
-			return count, fmt.Errorf("memsource: load: line %d: %w", number, readErr)
-		}
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			if _, err := s.Put(tenantName, line); err != nil {
-				return count, fmt.Errorf("memsource: load: line %d: %w", number, err)
-			}
-			count++
-		}
-		if readErr == io.EOF {
-			return count, nil
-		}
-	}
-}
-
-// clock hands out times in whole milliseconds, none of which goes back. Since
-// the exporter rounds transactionTime down to milliseconds, nothing finer would
-// do: what was put just before a kick-off would be missing from the export.
-type clock struct {
-	last time.Time
-	// cut is the last transactionTime. No change may be stamped so early.
-	cut time.Time
-}
-
-func (c *clock) stamp(now time.Time) time.Time {
-	c.advance(now)
-	if !c.last.After(c.cut) {
-		c.last = c.cut.Add(time.Millisecond)
-	}
-	return c.last
-}
-
-func (c *clock) transactionTime(now time.Time) time.Time {
-	c.advance(now)
-	c.cut = c.last
-	return c.cut
-}
-
-func (c *clock) advance(now time.Time) {
-	if now = now.UTC().Truncate(time.Millisecond); now.After(c.last) {
-		c.last = now
+func newTenant() *tenant {
+	return &tenant{
+		types:      make(map[string][]*version),
+		history:    make(map[fhir.Reference][]*version),
+		provenance: make(map[fhir.Reference][]*version),
 	}
 }
 
@@ -198,4 +185,10 @@ var (
 	_ bulkexport.SourceCounter     = (*Source)(nil)
 	_ bulkexport.SourceSplitter    = (*Source)(nil)
 	_ bulkexport.SourceConsistency = (*Source)(nil)
+	_ bulkexport.SourceGroups      = (*Source)(nil)
+	_ bulkexport.SourcePatients    = (*Source)(nil)
+	_ bulkexport.SourceDeletions   = (*Source)(nil)
+	_ bulkexport.SourceLookup      = (*Source)(nil)
+	_ bulkexport.SourceProvenance  = (*Source)(nil)
+	_ bulkexport.SourceOrganizer   = (*Source)(nil)
 )
