@@ -46,6 +46,7 @@ type rule struct {
 
 // rules go from special to general; the first prefix that fits applies.
 var rules = []rule{
+	{"fhir/search", []string{module + "/fhir", "golang.org/x/text"}},
 	{"fhir", nil},
 	{"store/storetest", nil},
 	{"source/sourcetest", []string{module + "/fhir"}},
@@ -57,7 +58,7 @@ var rules = []rule{
 	{"source/", []string{module + "/fhir"}},
 	{"store/", nil},
 	{"sink/", nil},
-	{"httpadapter", []string{"github.com/klauspost/compress"}},
+	{"httpadapter", []string{module + "/fhir", "github.com/klauspost/compress"}},
 	{"internal/", []string{"*"}},
 	{"examples/", []string{"*"}},
 }

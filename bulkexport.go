@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,11 +42,26 @@ type Config struct {
 	// exporter starts and stops it.
 	Runner Runner
 
+	// FHIRVersion says which types there are and what is in the Patient
+	// compartment. Defaults to R4. Searches (_typeFilter) are those of R4, and
+	// refused for any other version.
+	FHIRVersion fhir.Version
 	// ResourceTypes are the types this server exports. Defaults to all types of
-	// FHIR R4; which of them have data is the source's to say.
+	// the FHIR version; which of them have data is the source's to say.
 	ResourceTypes []string
 	// Filter, if not nil, decides about each resource.
 	Filter FilterFunc
+	// Attachment, if not nil, decides about each Attachment in a resource.
+	Attachment AttachmentFunc
+	// GroupAccess, if not nil, decides whether a caller may export a Group: the
+	// host's business rules (Bulk Data Access, "Group level export"). It returns
+	// nil, [ErrForbidden], or [ErrGroupNotFound] where the caller is not to know.
+	GroupAccess func(ctx context.Context, access Access, groupID string) error
+	// AssociatedData are this server's own values of includeAssociatedData, each
+	// of which begins with "_". Its source is asked for what to add to the
+	// export, by the same queries as Source, and must not repeat what that has.
+	// _type and Access.Types hold for it too.
+	AssociatedData map[string]ResourceSource
 	// Observer is told what happens.
 	Observer Observer
 	// Logger gets job ids, types, counts and durations, and the causes of errors;
@@ -59,6 +75,14 @@ type Config struct {
 	// MaxFileBytes is the highest length of a file; only a single resource that
 	// is longer exceeds it. Defaults to 256 MiB.
 	MaxFileBytes int64
+	// ManifestFiles is how many files a page of a manifest has, where the client
+	// allows several pages (allowPartialManifests). Defaults to 10.
+	ManifestFiles int
+	// MaxClientExports and MaxTenantExports are how many exports of a client, and
+	// of all clients of a tenant, may be unfinished. A kick-off beyond that is a
+	// [*LimitError]. Kick-offs at the same moment may exceed it by a few. Default
+	// to 0, no limit.
+	MaxClientExports, MaxTenantExports int
 	// TTL is how long job and files are kept after the job has ended. Defaults
 	// to 24 hours.
 	TTL time.Duration
@@ -88,7 +112,7 @@ func (c Config) withDefaults() Config {
 		c.Runner = NewPool(0)
 	}
 	if c.ResourceTypes == nil {
-		c.ResourceTypes = fhir.ResourceTypes()
+		c.ResourceTypes = c.FHIRVersion.ResourceTypes()
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -96,6 +120,7 @@ func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.MaxFileResources = cmp.Or(c.MaxFileResources, 500_000)
 	c.MaxFileBytes = cmp.Or(c.MaxFileBytes, 256<<20)
+	c.ManifestFiles = cmp.Or(c.ManifestFiles, 10)
 	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, 10)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
@@ -116,13 +141,21 @@ func (c Config) validate() error {
 	check(c.Sink != nil, "Sink", "is required")
 	check(c.MaxFileResources > 0, "MaxFileResources", "must not be negative")
 	check(c.MaxFileBytes > 0, "MaxFileBytes", "must not be negative")
+	check(c.ManifestFiles > 0, "ManifestFiles", "must not be negative")
+	check(c.MaxClientExports >= 0, "MaxClientExports", "must not be negative")
+	check(c.MaxTenantExports >= 0, "MaxTenantExports", "must not be negative")
 	check(c.TTL > 0, "TTL", "must not be negative")
 	check(c.MaxAttempts > 0, "MaxAttempts", "must not be negative")
 	check(c.Lease >= time.Second, "Lease", "must be at least a second")
 	check(c.Slice > 0, "Slice", "must not be negative")
 	check(c.StallTimeout > 0, "StallTimeout", "must not be negative")
+	check(c.FHIRVersion.Valid(), "FHIRVersion", "is not one that package fhir knows")
 	for _, name := range c.ResourceTypes {
-		check(fhir.IsResourceType(name), "ResourceTypes", fmt.Sprintf("has no FHIR R4 type %q", name))
+		check(c.FHIRVersion.IsResourceType(name), "ResourceTypes", fmt.Sprintf("has %q, which is no FHIR type", name))
+	}
+	for name, source := range c.AssociatedData {
+		check(strings.HasPrefix(name, "_"), "AssociatedData", fmt.Sprintf("has %q, which does not begin with _", name))
+		check(source != nil, "AssociatedData", fmt.Sprintf("has no source for %q", name))
 	}
 	return errors.Join(faults...)
 }
@@ -200,10 +233,13 @@ func (e *Exporter) Stop(ctx context.Context) error {
 	}
 }
 
-// KickOff accepts an export and returns its job. It reads no resource.
+// KickOff accepts an export and returns its job. It reads no resource, but may
+// ask the source about a Group and patients.
 //
 // Errors: [*RequestError], possibly several joined, for what cannot be
-// honoured; [ErrForbidden] for what this caller may not have; [ErrStopped].
+// honoured; [ErrForbidden] for what this caller may not have;
+// [ErrGroupNotFound]; [*LimitError] where there are too many exports already;
+// [ErrStopped].
 func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest) (Job, error) {
 	e.mu.Lock()
 	stopped := e.stopped
@@ -211,8 +247,11 @@ func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest
 	if stopped {
 		return Job{}, ErrStopped
 	}
-	req, err := e.checkRequest(access, req)
+	req, err := e.checkRequest(ctx, access, req)
 	if err != nil {
+		return Job{}, err
+	}
+	if err := e.checkLimits(ctx, access.Caller); err != nil {
 		return Job{}, err
 	}
 	job := Job{
@@ -230,30 +269,6 @@ func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest
 	e.cfg.Observer.jobAccepted(ctx, job)
 	e.enqueue(ctx, job, dueTasks(job, nil, e.now()))
 	return job, nil
-}
-
-// Status returns the state of a job. A job that is not this caller's, has
-// expired or was deleted is [ErrJobNotFound].
-func (e *Exporter) Status(ctx context.Context, access Access, jobID string) (Status, error) {
-	job, err := e.job(ctx, access, jobID)
-	if err != nil {
-		return Status{}, err
-	}
-	status := Status{Job: job}
-	if job.State == JobFailed {
-		return status, nil
-	}
-	parts, err := e.cfg.Store.Parts(ctx, jobID)
-	if err != nil {
-		return Status{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
-	}
-	status.Progress = progressOf(job, parts)
-	if job.State == JobCompleted {
-		status.Files = OutputFiles(parts)
-	} else {
-		status.RetryAfter = retryAfter(job, status.Progress, e.now())
-	}
-	return status, nil
 }
 
 // job returns a job that the caller may see.
@@ -325,14 +340,14 @@ func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicNam
 	if err != nil {
 		return OpenedFile{}, err
 	}
-	if job.State != JobCompleted {
+	if job.State != JobCompleted && job.PublishedAt.IsZero() || job.State == JobFailed {
 		return OpenedFile{}, ErrFileNotFound
 	}
 	parts, err := e.cfg.Store.Parts(ctx, jobID)
 	if err != nil {
 		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
 	}
-	for _, file := range OutputFiles(parts) {
+	for _, file := range e.visibleFiles(job, parts) {
 		if file.PublicName == publicName {
 			return e.openFile(ctx, access, job, file)
 		}
@@ -343,7 +358,7 @@ func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicNam
 func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file OutputFile) (OpenedFile, error) {
 	// The caller may be allowed less than at the kick-off. Error files are about
 	// all types.
-	if access.Types != nil && file.Kind == FileOutput && !slices.Contains(access.Types, file.Type) {
+	if !mayOpen(access, job, file) {
 		return OpenedFile{}, ErrForbidden
 	}
 	reader, err := e.cfg.Sink.Open(ctx, job.ID, file.Name)
@@ -355,6 +370,20 @@ func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file Ou
 	}
 	e.cfg.Observer.fileOpened(ctx, job, file)
 	return OpenedFile{FileReader: reader, File: file, ExpiresAt: job.ExpiresAt}, nil
+}
+
+// mayOpen looks at the types that a file is about: one, or, for blocks and
+// deletions, all that were asked for.
+func mayOpen(access Access, job Job, file OutputFile) bool {
+	switch {
+	case access.Types == nil, file.Kind == FileError:
+		return true
+	case file.Kind == FileOutput && file.Type != "":
+		return access.allows(file.Type)
+	}
+	return job.Request.Types != nil && !slices.ContainsFunc(job.Request.Types, func(name string) bool {
+		return !access.allows(name)
+	})
 }
 
 // enqueue hands tasks to the runner. Trouble is only logged: the sweeper finds

@@ -100,15 +100,29 @@ func (e *ResourceError) Unwrap() error { return e.Err }
 
 // faultList gathers request errors, so that a client learns of all at once:
 // up to maxFaults, since a long query string can hold any number of them.
-type faultList []error
+type faultList struct {
+	lenient bool
+	errs    []error
+	ignored []IgnoredParameter
+}
 
 const maxFaults = 100
 
+// add notes what a lenient request may do without.
 func (f *faultList) add(parameter, code, reason string) {
-	if len(*f) == maxFaults {
-		return
+	switch {
+	case !f.lenient:
+		f.refuse(parameter, code, reason)
+	case len(f.ignored) < maxFaults:
+		f.ignored = append(f.ignored, IgnoredParameter{parameter, code, reason})
 	}
-	*f = append(*f, &RequestError{Parameter: parameter, Code: code, Reason: reason})
 }
 
-func (f faultList) err() error { return errors.Join(f...) }
+// refuse notes what no request can do without.
+func (f *faultList) refuse(parameter, code, reason string) {
+	if len(f.errs) < maxFaults {
+		f.errs = append(f.errs, &RequestError{Parameter: parameter, Code: code, Reason: reason})
+	}
+}
+
+func (f *faultList) err() error { return errors.Join(f.errs...) }

@@ -19,6 +19,17 @@ import (
 // it again for the same resources.
 type FilterFunc func(ctx context.Context, job Job, resourceType string, resource []byte) ([]byte, error)
 
+// AttachmentFunc decides about each Attachment just before its resource is
+// written, after [FilterFunc]: it may put the data in the place of a URL, or
+// make the URL one that clients of the export can use (Bulk Data Access,
+// "Attachments"). A Binary that belongs to a patient is not exported as such:
+// it is the data of an Attachment, and whether to inline it or to serve it is
+// decided here.
+//
+// It returns attachment itself to keep it, or another JSON object. What is said
+// of FilterFunc about lent bytes, errors and goroutines holds here too.
+type AttachmentFunc func(ctx context.Context, job Job, resourceType string, attachment []byte) ([]byte, error)
+
 // Observer is told what happens, for metrics and audit. Nil fields are silent.
 //
 // The functions are called synchronously by the goroutine that did the work,

@@ -60,20 +60,46 @@ type Job struct {
 	TransactionTime time.Time `json:"transactionTime,omitzero"`
 	// Consistency is what the source declared when the job was planned.
 	Consistency Consistency `json:"consistency,omitempty"`
+	// PublishedAt is when a client was first shown a page of the manifest while
+	// the export ran; zero if none was.
+	PublishedAt time.Time `json:"publishedAt,omitzero"`
 	// FailureReason is a sentence for the client; empty unless failed.
 	FailureReason string `json:"failureReason,omitempty"`
 	// Claim says who plans the export.
 	Claim
 }
 
-// Part is a key range of one resource type: the unit of work, of retry and of
-// parallelism. Its files are cut by size, not by part. A [JobStore] keeps it;
-// its JSON form is the stored form.
+// PartKind says what a part reads.
+type PartKind string
+
+// The kinds of parts.
+const (
+	// PartResources reads the resources of one type. It is the usual kind.
+	PartResources PartKind = ""
+	// PartNotices reports what was ignored, in an error file.
+	PartNotices PartKind = "notices"
+	// PartDeletions reads what was deleted, of all types.
+	PartDeletions PartKind = "deletions"
+	// PartProvenance reads the Provenance of exported resources.
+	PartProvenance PartKind = "provenance"
+	// PartBlocks reads resources by the instance that they belong to.
+	PartBlocks PartKind = "blocks"
+)
+
+// Part is a key range of one resource type, or something as small: the unit of
+// work, of retry and of parallelism. Its files are cut by size, not by part. A
+// [JobStore] keeps it; its JSON form is the stored form.
 type Part struct {
 	// Index is the part's place in the plan, from 0.
 	Index int `json:"index"`
-	// Type is the resource type.
+	// Kind says what is read.
+	Kind PartKind `json:"kind,omitempty"`
+	// Type is the resource type: for blocks, that of the instances; empty for
+	// notices and deletions.
 	Type string `json:"type"`
+	// Associated is the value of includeAssociatedData whose source is read;
+	// empty for the exporter's own source.
+	Associated string `json:"associated,omitempty"`
 	// After (exclusive) and UpTo (inclusive) are the range; nil is open.
 	After []byte `json:"after,omitempty"`
 	UpTo  []byte `json:"upTo,omitempty"`
@@ -104,7 +130,8 @@ type File struct {
 	// Name is the name in the sink, with part and attempt in it. Clients see
 	// another one, see [OutputFiles].
 	Name string `json:"name"`
-	// Type is the resource type of every line: OperationOutcome for error files.
+	// Type is the resource type of every line: OperationOutcome for error files,
+	// Bundle for deletions. Empty for files in blocks.
 	Type string `json:"type"`
 	// Kind says in which list of the manifest the file stands.
 	Kind FileKind `json:"kind"`
@@ -113,6 +140,11 @@ type File struct {
 	Size  int64 `json:"size"`
 	// SHA256 is the hash of the content in lower-case hexadecimal.
 	SHA256 string `json:"sha256"`
+	// Severities counts the issues of an error file by their severity.
+	Severities map[string]int64 `json:"severities,omitempty"`
+	// ContinuedBy is the Name of the file in which the last block of this one
+	// goes on; empty if it is whole.
+	ContinuedBy string `json:"continuedBy,omitempty"`
 }
 
 // FileKind is the list of the manifest that a file stands in.
@@ -120,8 +152,9 @@ type FileKind string
 
 // The kinds of files.
 const (
-	FileOutput FileKind = "output"
-	FileError  FileKind = "error"
+	FileOutput  FileKind = "output"
+	FileDeleted FileKind = "deleted"
+	FileError   FileKind = "error"
 )
 
 // What a worker is told when its update may not be made.
@@ -132,6 +165,7 @@ var (
 	errTooEarly  = errors.New("the pause after a failed attempt is not over")
 	errFenced    = errors.New("a later attempt is at work")
 	errExhausted = errors.New("all attempts are used up")
+	errLateError = errors.New("an error came after a page of the manifest was shown")
 )
 
 var jobIDPattern = regexp.MustCompile(`^[a-z2-7]{26}$`)
@@ -203,6 +237,17 @@ func (j *Job) run(attempt int, now time.Time) error {
 	return nil
 }
 
+// publish notes that a page was shown.
+func (j *Job) publish(now time.Time) error {
+	switch {
+	case j.State != JobRunning:
+		return errJobOver
+	case j.PublishedAt.IsZero():
+		j.PublishedAt = now
+	}
+	return nil
+}
+
 func (j *Job) complete(now time.Time, ttl time.Duration) error {
 	if j.State != JobRunning {
 		return errJobOver
@@ -271,7 +316,9 @@ type partProgress struct {
 	files                      []File
 	cursor                     []byte
 	processed, dropped, errors int64
-	done                       bool
+	// passed counts those without a line, since the last commit.
+	passed int64
+	done   bool
 }
 
 func (p *Part) commit(j Job, attempt int, add partProgress, until time.Time) error {

@@ -1,9 +1,7 @@
 package bulkexport
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -15,8 +13,11 @@ import (
 type OutputFile struct {
 	File
 	// PublicName is the last segment of the file's URL: "Patient.ndjson", and for
-	// further files of a type "Patient_00002.ndjson", so that names sort.
+	// further files of a type "Patient_00002.ndjson", so that names sort. Files of
+	// errors, deletions and blocks begin with these words.
 	PublicName string
+
+	part PartKind
 }
 
 // OutputFiles lists the files of an export in the order of the manifest: by
@@ -30,82 +31,107 @@ func OutputFiles(parts []Part) []OutputFile {
 	number := map[string]int{}
 	for _, part := range sorted {
 		for _, file := range part.Files {
-			stem := file.Type
-			if file.Kind == FileError {
-				stem = "errors"
-			}
+			stem := stemOf(file)
 			number[stem]++
 			name := stem + ".ndjson"
 			if n := number[stem]; n > 1 {
 				name = fmt.Sprintf("%s_%05d.ndjson", stem, n)
 			}
-			files = append(files, OutputFile{File: file, PublicName: name})
+			files = append(files, OutputFile{File: file, PublicName: name, part: part.Kind})
 		}
 	}
 	return files
 }
 
+func stemOf(file File) string {
+	switch {
+	case file.Kind == FileError:
+		return "errors"
+	case file.Kind == FileDeleted:
+		return "deleted"
+	case file.Type == "":
+		return "blocks"
+	}
+	return file.Type
+}
+
 // Manifest is the answer to the status request of a completed export (Bulk Data
-// Access, "Response - Complete Status"). It marshals to the wire form.
+// Access, "Response - Complete Status"), or one page of it. It marshals to the
+// wire form of its Guide.
 type Manifest struct {
+	// Guide is the version of the guide whose form it has. The zero value is STU3,
+	// which clients of STU1 and STU2 read as well.
+	Guide Guide
 	// TransactionTime bounds what was read.
 	TransactionTime time.Time
 	// Request is the full kick-off URL.
 	Request string
 	// RequiresAccessToken says whether files need the token that $export needs.
 	RequiresAccessToken bool
-	// Output and Error list the files. Empty lists are written as [].
-	Output, Error []ManifestFile
+	// OutputOrganizedBy is the value of organizeOutputBy; empty if not given.
+	OutputOrganizedBy string
+	// Output, Deleted and Error list the files.
+	Output, Deleted, Error []ManifestFile
+	// Next is the URL of the next page; empty if there is none.
+	Next string
+	// Extension has what the guide has no place for.
+	Extension ManifestExtension
 }
 
 // ManifestFile is one entry of a manifest.
 type ManifestFile struct {
-	// Type is the resource type of every line.
-	Type string `json:"type"`
+	// Type is the resource type of every line; empty for files in blocks.
+	Type string
 	// URL is absolute.
-	URL string `json:"url"`
-	// Count is the number of lines.
-	Count int64 `json:"count"`
+	URL string
+	// Count is the number of lines. For files in blocks that includes headers.
+	Count int64
+	// ContinuesInFile is the URL of the file in which the last block goes on.
+	ContinuesInFile string
+	// Size is the length in bytes, SHA256 the hash of the content in lower-case
+	// hexadecimal.
+	Size   int64
+	SHA256 string
+	// Severities counts the issues of an error file by severity.
+	Severities map[string]int64
 }
 
-// NewManifest derives the manifest of a completed export. url turns the public
-// name of a file into its absolute URL.
+// ManifestExtension is what a manifest says about the whole export.
+type ManifestExtension struct {
+	// Consistency is the level that the source declares.
+	Consistency Consistency
+	// EmptyTypes are types that were asked for by name and have no resource.
+	EmptyTypes []string
+	// Dropped is how many resources the host's filter dropped.
+	Dropped int64
+}
+
+// NewManifest derives the manifest, or the page of it, that a status shows. url
+// turns the public name of a file into its absolute URL. Guide and Next are
+// left to the caller.
 func NewManifest(status Status, requiresAccessToken bool, url func(publicName string) string) Manifest {
+	public := map[string]string{}
+	for _, file := range status.Files {
+		public[file.Name] = url(file.PublicName)
+	}
 	entries := func(kind FileKind) []ManifestFile {
 		return lo.FilterMap(status.Files, func(f OutputFile, _ int) (ManifestFile, bool) {
-			return ManifestFile{Type: f.Type, URL: url(f.PublicName), Count: f.Count}, f.Kind == kind
+			return ManifestFile{
+				Type: f.Type, URL: public[f.Name], Count: f.Count, ContinuesInFile: public[f.ContinuedBy],
+				Size: f.Size, SHA256: f.SHA256, Severities: f.Severities,
+			}, f.Kind == kind
 		})
 	}
 	return Manifest{
 		TransactionTime:     status.Job.TransactionTime,
 		Request:             status.Job.Request.URL,
 		RequiresAccessToken: requiresAccessToken,
+		OutputOrganizedBy:   status.Job.Request.OrganizeBy,
 		Output:              entries(FileOutput),
+		Deleted:             entries(FileDeleted),
 		Error:               entries(FileError),
+		Extension: ManifestExtension{
+			Consistency: status.Job.Consistency, EmptyTypes: status.EmptyTypes, Dropped: status.Dropped,
+		},
 	}
-}
-
-// transactionTimeLayout has exactly the milliseconds that reads are bounded by.
-const transactionTimeLayout = "2006-01-02T15:04:05.000Z07:00"
-
-// MarshalJSON implements json.Marshaler: all five required members are always
-// there, and lists are never null.
-func (m Manifest) MarshalJSON() ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // a URL keeps its & readable
-	err := encoder.Encode(struct {
-		TransactionTime     string         `json:"transactionTime"`
-		Request             string         `json:"request"`
-		RequiresAccessToken bool           `json:"requiresAccessToken"`
-		Output              []ManifestFile `json:"output"`
-		Error               []ManifestFile `json:"error"`
-	}{
-		m.TransactionTime.UTC().Format(transactionTimeLayout),
-		m.Request,
-		m.RequiresAccessToken,
-		append([]ManifestFile{}, m.Output...),
-		append([]ManifestFile{}, m.Error...),
-	})
-	return text.Bytes(), err
 }

@@ -1,6 +1,7 @@
 package bulkexport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -11,22 +12,29 @@ type outputStream struct {
 	sink    OutputSink
 	jobID   string
 	part    Part
-	kind    FileKind
+	is      File // kind and type of all files
 	ndjson  *NDJSONWriter
 	limits  FileLimits
 	file    FileWriter // nil between files
 	name    string
 	started int // files begun by this attempt
+	// severities counts the issues in an error file.
+	severities map[string]int64
 }
 
-func newOutputStream(cfg Config, jobID string, part Part, kind FileKind) *outputStream {
+func newOutputStream(cfg Config, jobID string, part Part, is File) *outputStream {
 	return &outputStream{
-		sink: cfg.Sink, jobID: jobID, part: part, kind: kind,
+		sink: cfg.Sink, jobID: jobID, part: part, is: is,
 		limits: FileLimits{Resources: cfg.MaxFileResources, Bytes: cfg.MaxFileBytes},
 	}
 }
 
 func (s *outputStream) fits(n int) bool { return s.file == nil || s.ndjson.Fits(n) }
+
+// halfFull reports whether the file has at least half of what it may have.
+func (s *outputStream) halfFull() bool {
+	return s.file != nil && (2*s.ndjson.Size() >= s.limits.Bytes || 2*s.ndjson.Count() >= s.limits.Resources)
+}
 
 func (s *outputStream) write(ctx context.Context, line []byte) error {
 	if s.file == nil {
@@ -44,7 +52,8 @@ func (s *outputStream) write(ctx context.Context, line []byte) error {
 // can never replace a file that a later one committed.
 func (s *outputStream) begin(ctx context.Context) error {
 	s.started++
-	s.name = fmt.Sprintf("%s-%d-%d-%d.%s.ndjson", s.part.Type, s.part.Index, s.part.Attempt, s.started, s.kind)
+	stem := cmp.Or(s.part.Type, string(s.part.Kind))
+	s.name = fmt.Sprintf("%s-%d-%d-%d.%s.ndjson", stem, s.part.Index, s.part.Attempt, s.started, s.is.Kind)
 	file, err := s.sink.Create(ctx, s.jobID, s.name)
 	if err != nil {
 		return hostFault("create file %s: %w", s.name, err)
@@ -71,14 +80,19 @@ func (s *outputStream) commit() (File, error) {
 		return File{}, hostFault("commit file %s: %w", s.name, err)
 	}
 	s.file = nil
-	resourceType := s.part.Type
-	if s.kind == FileError {
-		resourceType = "OperationOutcome"
+	file := s.is
+	file.Name = s.name
+	file.Count, file.Size, file.SHA256 = s.ndjson.Count(), s.ndjson.Size(), s.ndjson.SHA256()
+	file.Severities, s.severities = s.severities, nil
+	return file, nil
+}
+
+// countIssue counts an issue that was written last.
+func (s *outputStream) countIssue(severity string) {
+	if s.severities == nil {
+		s.severities = map[string]int64{}
 	}
-	return File{
-		Name: s.name, Type: resourceType, Kind: s.kind,
-		Count: s.ndjson.Count(), Size: s.ndjson.Size(), SHA256: s.ndjson.SHA256(),
-	}, nil
+	s.severities[severity]++
 }
 
 // abort throws away the file that is being written, if any.

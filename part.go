@@ -86,7 +86,7 @@ type attempt struct {
 
 	part     Part // as stored last
 	deadline time.Time
-	line     pipeline
+	lines    map[string]*pipeline // by resource type
 	output   *outputStream
 	errors   *outputStream
 	add      partProgress
@@ -97,10 +97,18 @@ func (e *Exporter) newAttempt(job Job, part Part) *attempt {
 		e: e, job: job, index: part.Index, number: part.Attempt, part: part,
 		stall:    stallWatch{limit: e.cfg.StallTimeout},
 		deadline: e.now().Add(e.cfg.Slice),
-		line:     pipeline{job: job, resourceType: part.Type, filter: e.cfg.Filter},
+		lines:    map[string]*pipeline{},
 	}
-	a.output = newOutputStream(e.cfg, job.ID, part, FileOutput)
-	a.errors = newOutputStream(e.cfg, job.ID, part, FileError)
+	kind, resourceType := FileOutput, part.Type
+	switch part.Kind {
+	case PartDeletions:
+		kind, resourceType = FileDeleted, bundleType
+	case PartBlocks:
+		resourceType = ""
+	case PartResources, PartProvenance, PartNotices:
+	}
+	a.output = newOutputStream(e.cfg, job.ID, part, File{Kind: kind, Type: resourceType})
+	a.errors = newOutputStream(e.cfg, job.ID, part, File{Kind: FileError, Type: outcomeType})
 	a.add.cursor = slices.Clone(part.Cursor)
 	a.seen.Store(part.Processed)
 	return a
@@ -122,15 +130,8 @@ func (a *attempt) renew(ctx context.Context, until time.Time) error {
 // fails.
 func (a *attempt) run(ctx context.Context) error {
 	defer a.abort(ctx)
-	q := queryFor(a.job, a.part.Type)
-	q.After, q.UpTo = a.part.After, a.part.UpTo
-	if a.part.Cursor != nil {
-		q.After = a.part.Cursor
-	}
-	for resource, err := range a.e.cfg.Source.Resources(ctx, q) {
-		if err := a.take(ctx, resource, err); err != nil {
-			return err
-		}
+	if err := a.read(ctx); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		// A source that takes a cancelled read for a finished one must not make
@@ -138,6 +139,69 @@ func (a *attempt) run(ctx context.Context) error {
 		return err
 	}
 	return a.commit(ctx, true)
+}
+
+func (a *attempt) read(ctx context.Context) error {
+	switch a.part.Kind {
+	case PartNotices:
+		return a.writeNotices(ctx)
+	case PartDeletions:
+		return a.readDeletions(ctx)
+	case PartBlocks:
+		return a.readBlocks(ctx)
+	case PartResources, PartProvenance:
+	}
+	return a.readResources(ctx)
+}
+
+// query returns the query for what is still to be read.
+func (a *attempt) query() Query {
+	q := a.e.queryFor(a.job, a.part)
+	if a.part.Cursor != nil {
+		q.After = a.part.Cursor
+	}
+	return q
+}
+
+// source returns what the part reads from.
+func (a *attempt) source() ResourceSource {
+	if a.part.Associated != "" {
+		return a.e.cfg.AssociatedData[a.part.Associated]
+	}
+	return a.e.cfg.Source
+}
+
+func (a *attempt) readResources(ctx context.Context) error {
+	line, err := a.pipeline(a.part.Type)
+	if err != nil {
+		return err
+	}
+	source := a.source()
+	if source == nil {
+		return hostFault("read %s: there is no associated data %s any more", a.part.Type, a.part.Associated)
+	}
+	judge := line.line
+	if a.part.Kind == PartProvenance {
+		judge = a.newProvenance(line).line
+	}
+	for resource, err := range source.Resources(ctx, a.query()) {
+		if err := a.take(ctx, resource, err, judge); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pipeline returns the pipeline of a type.
+func (a *attempt) pipeline(resourceType string) (*pipeline, error) {
+	if p := a.lines[resourceType]; p != nil {
+		return p, nil
+	}
+	p, err := a.e.newPipeline(a.job, a.part, resourceType)
+	if err == nil {
+		a.lines[resourceType] = p
+	}
+	return p, err
 }
 
 // abort throws away the files that were not committed.
@@ -149,55 +213,67 @@ func (a *attempt) abort(ctx context.Context) {
 
 // take writes one resource, or notes why it is not written. Files that are full
 // are committed first, so that a commit always ends between two resources. As
-// many dropped resources as fit a file lead to a commit too, lest a filter that
-// drops all makes the attempt endless.
-func (a *attempt) take(ctx context.Context, resource Resource, err error) error {
-	if a.add.dropped >= a.e.cfg.MaxFileResources {
+// many resources without a line as fit a file lead to a commit too, lest a
+// filter that drops all makes the attempt endless.
+func (a *attempt) take(ctx context.Context, resource Resource, err error, judge judgeFunc) error {
+	if a.add.passed >= a.e.cfg.MaxFileResources {
 		if err := a.commitAndGoOn(ctx); err != nil {
 			return err
 		}
 	}
-	line, fault, err := a.lineOf(ctx, resource, err)
+	found, err := a.judge(ctx, resource, err, judge)
 	if err != nil {
 		return err
 	}
 	switch {
-	case fault != nil:
-		err = a.put(ctx, a.errors, outcomeLine(fault))
-	case line != nil:
-		err = a.put(ctx, a.output, line)
+	case found.fault != nil:
+		err = a.put(ctx, a.errors, outcomeLine(faultIssue(found.fault)))
+	case found.line != nil:
+		err = a.put(ctx, a.output, found.line)
 	}
 	if err != nil {
 		return err
 	}
 	// Counted only now: put may have committed what was before.
-	switch {
-	case fault != nil:
-		a.add.errors++
-	case line == nil:
-		a.add.dropped++
-	}
-	a.add.processed++
+	a.count(found)
 	a.add.cursor = append(a.add.cursor[:0], resource.Key...)
-	a.seen.Add(1)
 	return nil
 }
 
-// lineOf returns the line of a resource, what is wrong with the resource, or
-// neither if a filter has dropped it.
-func (a *attempt) lineOf(ctx context.Context, r Resource, err error) ([]byte, *ResourceError, error) {
-	var fault *ResourceError
+// judgeFunc says what becomes of a resource. An error is none of the resource: it
+// ends the attempt.
+type judgeFunc func(context.Context, Resource) (verdict, error)
+
+// judge returns what becomes of what the source has yielded.
+func (a *attempt) judge(ctx context.Context, r Resource, err error, judge judgeFunc) (verdict, error) {
+	found := verdict{}
 	switch {
-	case err != nil && !errors.As(err, &fault):
-		return nil, nil, hostFault("read %s: %w", a.part.Type, err)
+	case err != nil && !errors.As(err, &found.fault):
+		return found, hostFault("read %s: %w", a.part.Type, err)
 	case len(r.Key) == 0:
-		return nil, nil, hostFault("read %s: a resource has no key", a.part.Type)
-	case bytes.Equal(r.Key, a.add.cursor):
-		return nil, nil, hostFault("read %s: two resources have the same key", a.part.Type)
-	case fault != nil:
-		return nil, fault, nil
+		return found, hostFault("read %s: a resource has no key", a.part.Type)
+	case a.part.Kind != PartBlocks && bytes.Equal(r.Key, a.add.cursor):
+		return found, hostFault("read %s: two resources have the same key", a.part.Type)
+	case found.fault != nil:
+		return found, nil //nolint:nilerr // it concerns the resource only
 	}
-	return a.line.line(ctx, r.JSON)
+	return judge(ctx, r)
+}
+
+// count counts a resource that is dealt with.
+func (a *attempt) count(found verdict) {
+	switch {
+	case found.fault != nil:
+		a.add.errors++
+		a.errors.countIssue(severityError)
+	case found.dropped:
+		a.add.dropped++
+		a.add.passed++
+	case found.line == nil:
+		a.add.passed++
+	}
+	a.add.processed++
+	a.seen.Add(1)
 }
 
 func (a *attempt) put(ctx context.Context, stream *outputStream, line []byte) error {
@@ -225,12 +301,8 @@ func (a *attempt) commitAndGoOn(ctx context.Context) error {
 // process that dies in between leaves files that nothing names.
 func (a *attempt) commit(ctx context.Context, done bool) error {
 	for _, stream := range []*outputStream{a.output, a.errors} {
-		file, err := stream.commit()
-		if err != nil {
+		if err := a.end(stream); err != nil {
 			return err
-		}
-		if file.Count > 0 {
-			a.add.files = append(a.add.files, file)
 		}
 	}
 	a.add.done = done
@@ -243,5 +315,18 @@ func (a *attempt) commit(ctx context.Context, done bool) error {
 	a.e.cfg.Observer.filesCommitted(ctx, a.job, slices.Clone(a.add.files))
 	a.part = part
 	a.add = partProgress{cursor: a.add.cursor}
+	return nil
+}
+
+// end completes the file that is being written, if any. It becomes part of the
+// export with the next commit.
+func (a *attempt) end(stream *outputStream) error {
+	file, err := stream.commit()
+	if err != nil {
+		return err
+	}
+	if file.Count > 0 {
+		a.add.files = append(a.add.files, file)
+	}
 	return nil
 }

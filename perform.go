@@ -1,6 +1,7 @@
 package bulkexport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (e *Exporter) Perform(ctx context.Context, task Task) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errExhausted):
+	case errors.Is(err, errExhausted), errors.Is(err, errLateError), errors.Is(err, ErrGroupNotFound):
 		return guard(func() error { return e.failJob(ctx, task, err) })
 	case errors.As(err, &foreign):
 		// Whatever else it says, it does not come from our store.
@@ -220,7 +221,11 @@ func (e *Exporter) performFinish(ctx context.Context, task Task) error {
 			return nil
 		}
 	}
+	late := lateErrors(parts)
 	job, err := e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
+		if late && !j.PublishedAt.IsZero() {
+			return errLateError
+		}
 		return j.complete(e.now(), e.cfg.TTL)
 	})
 	if err != nil {
@@ -246,13 +251,7 @@ func (e *Exporter) logCompleted(ctx context.Context, job Job, parts []Part) {
 // and says no more than which step it was. Files go at once: nobody can have
 // them, and what failed may have been a full disk.
 func (e *Exporter) failJob(ctx context.Context, task Task, cause error) error {
-	reason := "The export could not be planned."
-	if task.Kind == TaskPart {
-		reason = "The export failed while writing its files."
-		if parts, err := e.cfg.Store.Parts(ctx, task.JobID); err == nil && task.Part < len(parts) {
-			reason = fmt.Sprintf("The export failed while writing %s resources.", parts[task.Part].Type)
-		}
-	}
+	reason := e.failureReason(ctx, task, cause)
 	job, err := e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
 		return j.fail(reason, e.now(), e.cfg.TTL)
 	})
@@ -267,6 +266,23 @@ func (e *Exporter) failJob(ctx context.Context, task Task, cause error) error {
 	e.dropFiles(ctx, job.ID)
 	e.cancelTasks(ctx, job.ID)
 	return nil
+}
+
+func (e *Exporter) failureReason(ctx context.Context, task Task, cause error) string {
+	switch {
+	case errors.Is(cause, ErrGroupNotFound):
+		return "The Group does not exist any more."
+	case errors.Is(cause, errLateError):
+		return "Some resources could not be exported, which a manifest that has been returned already " +
+			"cannot report. Repeat the export without allowPartialManifests."
+	case task.Kind != TaskPart:
+		return "The export could not be planned."
+	}
+	parts, err := e.cfg.Store.Parts(ctx, task.JobID)
+	if err != nil || task.Part >= len(parts) {
+		return "The export failed while writing its files."
+	}
+	return fmt.Sprintf("The export failed while writing %s resources.", cmp.Or(parts[task.Part].Type, "the deleted"))
 }
 
 // dropFiles removes the files of a job that nobody can have any more.

@@ -3,102 +3,226 @@ package bulkexport
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
+	"time"
 
-	"github.com/bulkexport/bulkexport/fhir"
+	"github.com/samber/lo"
+)
+
+// What the engine itself has to know of FHIR's types.
+const (
+	groupType      = "Group"
+	provenanceType = "Provenance"
+	outcomeType    = "OperationOutcome"
+	bundleType     = "Bundle"
 )
 
 // makePlan cuts the export into parts. It reads no resource, but may count. It
 // calls step whenever the source has answered.
+//
+// What is small and settled soon stands first, so that manifests of several
+// pages begin with it.
 func (e *Exporter) makePlan(ctx context.Context, job Job, step func()) ([]Part, error) {
-	available, err := e.cfg.Source.Types(ctx, scopeOf(job))
-	if err != nil {
-		return nil, hostFault("list resource types: %w", err)
+	p := planner{e: e, job: job, step: step}
+	if len(noticesOf(job.Request)) > 0 {
+		p.add(Part{Kind: PartNotices})
 	}
-	step()
-	var parts []Part
-	for _, name := range selectTypes(job.Request, available, e.types) {
-		ranges, err := e.splitType(ctx, queryFor(job, name), step)
-		if err != nil {
-			return nil, err
-		}
-		for _, part := range ranges {
-			part.Index = len(parts)
-			parts = append(parts, part)
-		}
+	if _, ok := e.cfg.Source.(SourceDeletions); ok && !job.Request.Since.IsZero() {
+		p.add(Part{Kind: PartDeletions})
 	}
-	return parts, nil
+	err := p.planData(ctx)
+	return p.parts, err
 }
 
-func (e *Exporter) splitType(ctx context.Context, q Query, step func()) ([]Part, error) {
-	var cuts [][]byte
-	if splitter, ok := e.cfg.Source.(SourceSplitter); ok {
-		var err error
-		if cuts, err = splitter.Split(ctx, q, e.cfg.MaxFileResources); err != nil {
-			return nil, hostFault("split %s: %w", q.Type, err)
+// planner gathers the parts of a plan.
+type planner struct {
+	e     *Exporter
+	job   Job
+	step  func()
+	parts []Part
+}
+
+func (p *planner) add(parts ...Part) {
+	for _, part := range parts {
+		part.Index = len(p.parts)
+		p.parts = append(p.parts, part)
+	}
+}
+
+func (p *planner) planData(ctx context.Context) error {
+	if p.job.Request.OrganizeBy != "" {
+		return p.planBlocks(ctx)
+	}
+	if err := p.planTypes(ctx, p.e.cfg.Source, ""); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(p.job.Request.Associated, isProvenanceValue) {
+		if err := p.split(ctx, p.e.cfg.Source, Part{Kind: PartProvenance, Type: provenanceType}); err != nil {
+			return err
 		}
+	}
+	for _, value := range slices.Sorted(maps.Keys(p.e.cfg.AssociatedData)) {
+		if !slices.Contains(p.job.Request.Associated, value) {
+			continue
+		}
+		if err := p.planTypes(ctx, p.e.cfg.AssociatedData[value], value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planTypes plans the types of a source.
+func (p *planner) planTypes(ctx context.Context, source ResourceSource, associated string) error {
+	available, err := source.Types(ctx, scopeOf(p.job))
+	if err != nil {
+		return hostFault("list resource types: %w", err)
+	}
+	p.step()
+	for _, name := range p.e.selectTypes(p.job.Request, available) {
+		if err := p.split(ctx, source, Part{Type: name, Associated: associated}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split adds a part, or several for ranges of about equal size.
+func (p *planner) split(ctx context.Context, source ResourceSource, part Part) error {
+	q := p.e.queryFor(p.job, part)
+	cuts, err := p.cuts(ctx, source, q, p.e.cfg.MaxFileResources)
+	if err != nil {
+		return err
+	}
+	parts := cutRange(part, cuts)
+	if counter, ok := source.(SourceCounter); ok {
+		for i := range parts {
+			q.After, q.UpTo = parts[i].After, parts[i].UpTo
+			total, err := counter.Count(ctx, q)
+			if err != nil {
+				return hostFault("count %s: %w", q.Type, err)
+			}
+			parts[i].Total = total
+			p.step()
+		}
+	}
+	p.add(parts...)
+	return nil
+}
+
+func (p *planner) cuts(ctx context.Context, source ResourceSource, q Query, size int64) ([][]byte, error) {
+	splitter, ok := source.(SourceSplitter)
+	if !ok {
+		return nil, nil
+	}
+	cuts, err := splitter.Split(ctx, q, size)
+	if err != nil {
+		return nil, hostFault("split %s: %w", q.Type, err)
 	}
 	for i, cut := range cuts {
 		if len(cut) == 0 || i > 0 && bytes.Equal(cut, cuts[i-1]) {
 			return nil, hostFault("split %s: the source gave an empty range", q.Type)
 		}
 	}
-	step()
-	parts := cutRange(q, cuts)
-	counter, ok := e.cfg.Source.(SourceCounter)
-	if !ok {
-		return parts, nil
+	p.step()
+	return cuts, nil
+}
+
+// blockSize is how many resources a block is taken to have, to tell how many
+// blocks make a part.
+const blockSize = 50
+
+// planBlocks plans the instances by which the export is organized. How many
+// resources there are is known in sum only, so parts share it equally.
+func (p *planner) planBlocks(ctx context.Context) error {
+	part := Part{Kind: PartBlocks, Type: p.job.Request.OrganizeBy}
+	owners := p.e.queryFor(p.job, part)
+	owners.Since, owners.Until = time.Time{}, time.Time{}
+	cuts, err := p.cuts(ctx, p.e.cfg.Source, owners, max(p.e.cfg.MaxFileResources/blockSize, 1))
+	if err != nil {
+		return err
 	}
-	for i := range parts {
-		q.After, q.UpTo = parts[i].After, parts[i].UpTo
-		total, err := counter.Count(ctx, q)
-		if err != nil {
-			return nil, hostFault("count %s: %w", q.Type, err)
+	parts := cutRange(part, cuts)
+	if counter, ok := p.e.cfg.Source.(SourceCounter); ok {
+		var total int64
+		for _, name := range p.e.blockTypes(p.job.Request) {
+			count, err := counter.Count(ctx, p.e.queryFor(p.job, Part{Type: name}))
+			if err != nil {
+				return hostFault("count %s: %w", name, err)
+			}
+			total += count
+			p.step()
 		}
-		parts[i].Total = total
-		step()
+		for i := range parts {
+			parts[i].Total = total / int64(len(parts))
+		}
 	}
-	return parts, nil
+	p.add(parts...)
+	return nil
 }
 
 // cutRange makes one part of each range between cuts. Their totals are unknown.
-func cutRange(q Query, cuts [][]byte) []Part {
+func cutRange(whole Part, cuts [][]byte) []Part {
 	parts := make([]Part, 0, len(cuts)+1)
-	after := q.After
-	for _, cut := range append(slices.Clone(cuts), q.UpTo) {
-		parts = append(parts, Part{Type: q.Type, After: after, UpTo: cut, Total: -1})
+	var after []byte
+	for _, cut := range append(slices.Clone(cuts), nil) {
+		part := whole
+		part.After, part.UpTo, part.Total = after, cut, -1
+		parts = append(parts, part)
 		after = cut
 	}
 	return parts
 }
 
-// selectTypes returns the types to read, sorted: those that have data, that
-// this server exports, that were asked for, and that the level can hold.
-func selectTypes(req ExportRequest, available []string, exported map[string]bool) []string {
-	var types []string
-	for _, name := range available {
-		switch {
-		case !exported[name]:
-		case req.Types != nil && !slices.Contains(req.Types, name):
-		case req.Level == LevelPatient && !fhir.IsPatientCompartmentType(name):
-		default:
-			types = append(types, name)
-		}
+// selectTypes returns the types to read, sorted: of those that have data, those
+// that are to be exported.
+func (e *Exporter) selectTypes(req ExportRequest, available []string) []string {
+	return normal(filter(available, func(name string) bool { return e.exports(req, name) }))
+}
+
+// exports reports whether resources of the type are what a request asks for:
+// this server exports it, it was asked for, and the level can hold it. Where
+// Provenance comes as associated data, it does not come for itself.
+func (e *Exporter) exports(req ExportRequest, name string) bool {
+	switch {
+	case !e.types[name]:
+	case req.Types != nil && !slices.Contains(req.Types, name):
+	case req.Level != LevelSystem && !e.cfg.FHIRVersion.IsPatientCompartmentType(name):
+	case name == provenanceType && slices.ContainsFunc(req.Associated, isProvenanceValue):
+	default:
+		return true
 	}
-	slices.Sort(types)
-	return slices.Compact(types)
+	return false
+}
+
+// blockTypes returns the types that can be in blocks, sorted.
+func (e *Exporter) blockTypes(req ExportRequest) []string {
+	return filter(e.exportedTypes(req), e.cfg.FHIRVersion.IsPatientCompartmentType)
+}
+
+// exportedTypes returns all types that a request asks for, sorted, whether or
+// not they have data.
+func (e *Exporter) exportedTypes(req ExportRequest) []string {
+	return e.selectTypes(req, lo.Keys(e.types))
 }
 
 func scopeOf(job Job) Scope {
-	return Scope{Tenant: job.Tenant, Level: job.Request.Level}
+	req := job.Request
+	return Scope{Tenant: job.Tenant, Level: req.Level, Group: req.Group, Patients: req.Patients}
 }
 
-// queryFor returns the query for all resources of a type that the job selects.
-func queryFor(job Job, resourceType string) Query {
-	return Query{
-		Scope: scopeOf(job),
-		Type:  resourceType,
-		Since: job.Request.Since,
-		AsOf:  job.TransactionTime,
+// queryFor returns the query for all resources that a part of the job selects.
+// Which Provenance belongs to exported resources has nothing to do with its own
+// age.
+func (e *Exporter) queryFor(job Job, part Part) Query {
+	q := Query{Scope: scopeOf(job), Type: part.Type, After: part.After, UpTo: part.UpTo, AsOf: job.TransactionTime}
+	if part.Kind == PartProvenance {
+		return q
 	}
+	q.Since, q.Until = job.Request.Since, job.Request.Until
+	if part.Kind == PartResources && part.Associated == "" {
+		q.Filters, _ = e.filtersFor(job.Request, part.Type)
+	}
+	return q
 }

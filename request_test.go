@@ -32,10 +32,23 @@ func TestParseRequest(t *testing.T) {
 		"_outputFormat=application/ndjson":                  {},
 		"_outputFormat=application/fhir%2Bndjson":           {},
 		"_outputFormat=application/fhir+ndjson":             {},
+		"_until=2026-01-31T08:00:00Z":                       {Until: instant("2026-01-31T08:00:00Z")},
+		"_elements=Patient.name,id&_elements=id":            {Elements: []string{"Patient.name", "id"}},
+		"organizeOutputBy=Patient":                          {OrganizeBy: "Patient"},
+		"allowPartialManifests=true":                        {AllowPartial: true},
+		"allowPartialManifests=false":                       {},
+		"includeAssociatedData=RelevantProvenanceResources,_x": {
+			Associated: []string{"RelevantProvenanceResources", "_x"}},
+		"_typeFilter=Patient%3Factive%3Dtrue%26gender%3Dmale&_typeFilter=Condition%3Fcode%3Da%252Cb": {
+			TypeFilters: []string{"Patient?active=true&gender=male", "Condition?code=a%2Cb"}},
+		"_format=json&_pretty=true":     {},
+		"_format=application/fhir+json": {},
 	} {
 		params, err := url.ParseQuery(query)
 		require.NoError(t, err)
-		got, err := bulkexport.ParseRequest(bulkexport.LevelPatient, "http://host/x?"+query, params)
+		got, err := bulkexport.ParseRequest(bulkexport.Parameters{
+			Level: bulkexport.LevelPatient, URL: "http://host/x?" + query, Values: params,
+		})
 		require.NoError(t, err, query)
 		want.Level, want.URL = bulkexport.LevelPatient, "http://host/x?"+query
 		require.Equal(t, want, got, query)
@@ -66,13 +79,22 @@ func TestParseRequestRefuses(t *testing.T) {
 		"_outputFormat=":                            {"_outputFormat", "not-supported"},
 		"_outputFormat=text/csv":                    {"_outputFormat", "not-supported"},
 		"_outputFormat=ndjson&_outputFormat=ndjson": {"_outputFormat", "structure"},
-		"_typeFilter=Patient%3Factive%3Dtrue":       {"_typeFilter", "not-supported"},
-		"_Type=Patient":                             {"_Type", "not-supported"},
-		"x=1":                                       {"x", "not-supported"},
+		"_until=2026":                               {"_until", "value"},
+		"_elements=":                                {"_elements", "value"},
+		"_elements=id,,meta":                        {"_elements", "value"},
+		"includeAssociatedData=,":                   {"includeAssociatedData", "value"},
+		"allowPartialManifests=yes":                 {"allowPartialManifests", "value"},
+		"allowPartialManifests=":                    {"allowPartialManifests", "value"},
+		"organizeOutputBy=Patient&organizeOutputBy=Patient": {"organizeOutputBy", "structure"},
+		"patient=Patient/1": {"patient", "not-supported"},
+		"_format=xml":       {"_format", "not-supported"},
+		"_pretty=2":         {"_pretty", "value"},
+		"_Type=Patient":     {"_Type", "not-supported"},
+		"x=1":               {"x", "not-supported"},
 	} {
 		params, err := url.ParseQuery(query)
 		require.NoError(t, err)
-		_, err = bulkexport.ParseRequest(bulkexport.LevelSystem, "", params)
+		_, err = bulkexport.ParseRequest(bulkexport.Parameters{Level: bulkexport.LevelSystem, URL: "", Values: params})
 		var fault *bulkexport.RequestError
 		require.ErrorAs(t, err, &fault, query)
 		require.Equal(t, want, [2]string{fault.Parameter, fault.Code}, query)
@@ -82,9 +104,9 @@ func TestParseRequestRefuses(t *testing.T) {
 
 func TestParseRequestReportsAllFaults(t *testing.T) {
 	t.Parallel()
-	_, err := bulkexport.ParseRequest(bulkexport.LevelSystem, "", url.Values{
-		"_since": {"x"}, "_type": {"Nope"}, "_elements": {"id"},
-	})
+	_, err := bulkexport.ParseRequest(bulkexport.Parameters{Level: bulkexport.LevelSystem, Values: url.Values{
+		"_since": {"x"}, "_type": {"Nope"}, "_elements": {"id,"},
+	}})
 	text := err.Error()
 	require.Less(t, strings.Index(text, "_elements"), strings.Index(text, "_since"))
 	require.Less(t, strings.Index(text, "_since"), strings.Index(text, "_type"))
@@ -99,7 +121,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		req, err := bulkexport.ParseRequest(bulkexport.LevelSystem, query, params)
+		req, err := bulkexport.ParseRequest(bulkexport.Parameters{Level: bulkexport.LevelSystem, URL: query, Values: params})
 		if err != nil {
 			var fault *bulkexport.RequestError
 			if !errors.As(err, &fault) || fault.Parameter == "" && !params.Has("") {
@@ -115,7 +137,7 @@ func FuzzParseRequest(f *testing.F) {
 		if !req.Since.IsZero() {
 			again.Set("_since", req.Since.Format(time.RFC3339Nano))
 		}
-		same, err := bulkexport.ParseRequest(bulkexport.LevelSystem, query, again)
+		same, err := bulkexport.ParseRequest(bulkexport.Parameters{Level: bulkexport.LevelSystem, URL: query, Values: again})
 		if err != nil || !same.Since.Equal(req.Since) || strings.Join(same.Types, ",") != strings.Join(req.Types, ",") {
 			t.Fatalf("%q: %+v, then %+v, %v", query, req, same, err)
 		}

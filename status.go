@@ -1,8 +1,13 @@
 package bulkexport
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"math"
 	"time"
+
+	"github.com/samber/lo"
 )
 
 // Status is what a client may know of its job.
@@ -14,8 +19,102 @@ type Status struct {
 	// RetryAfter is when a poll is worth while again, from the measured rate:
 	// whole seconds, 1 to 120. Only for jobs that have not ended.
 	RetryAfter time.Duration
-	// Files are the output and error files of a completed export.
+
+	// Ready is true when there is a manifest to show: that of a completed export,
+	// or a page of one that runs, where the client allows that.
+	Ready bool
+	// Page is the number of the page, from 1. More is true if another one follows,
+	// which may not be ready yet.
+	Page int
+	More bool
+	// Files are the files on the page: all of them where there is but one.
 	Files []OutputFile
+	// EmptyTypes are the types that were asked for by name and of which there is
+	// no resource in the export. Dropped counts the resources that the host's
+	// filter dropped. Only for completed exports.
+	EmptyTypes []string
+	Dropped    int64
+}
+
+// Status returns the state of a job, with the first page of its manifest. A job
+// that is not this caller's, has expired or was deleted is [ErrJobNotFound].
+func (e *Exporter) Status(ctx context.Context, access Access, jobID string) (Status, error) {
+	return e.StatusPage(ctx, access, jobID, 1)
+}
+
+// StatusPage is [Exporter.Status] with another page of the manifest (Bulk Data
+// Access, "allowPartialManifests"). A page that can never be is
+// [ErrFileNotFound]; one that may come is not Ready.
+func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, number int) (Status, error) {
+	job, err := e.job(ctx, access, jobID)
+	if err != nil {
+		return Status{}, err
+	}
+	status := Status{Job: job, Page: number}
+	if job.State == JobFailed {
+		return status, nil
+	}
+	parts, err := e.cfg.Store.Parts(ctx, jobID)
+	if err != nil {
+		return Status{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
+	}
+	status.Progress = progressOf(job, parts)
+	status.Files, status.Ready, status.More = page(job, parts, number, e.cfg.ManifestFiles)
+	if job.State == JobCompleted {
+		if !status.Ready {
+			return Status{}, ErrFileNotFound
+		}
+		status.EmptyTypes = emptyTypes(job, parts)
+		status.Dropped = lo.SumBy(parts, func(p Part) int64 { return p.Dropped })
+		return status, nil
+	}
+	status.RetryAfter = retryAfter(job, status.Progress, e.now())
+	if status.Ready && job.PublishedAt.IsZero() {
+		return e.publish(ctx, access, status)
+	}
+	return status, nil
+}
+
+// publish notes that a page of a running export is shown, before it is. If the
+// export has ended meanwhile, the status is another one.
+func (e *Exporter) publish(ctx context.Context, access Access, status Status) (Status, error) {
+	job, err := e.cfg.Store.UpdateJob(ctx, status.Job.ID, func(j *Job) error { return j.publish(e.now()) })
+	switch {
+	case errors.Is(err, errJobOver):
+		return e.StatusPage(ctx, access, status.Job.ID, status.Page)
+	case err != nil:
+		return Status{}, fmt.Errorf("publish page of job %s: %w", status.Job.ID, err)
+	}
+	status.Job = job
+	return status, nil
+}
+
+// visibleFiles are the files that a client may know of.
+func (e *Exporter) visibleFiles(job Job, parts []Part) []OutputFile {
+	var visible []OutputFile
+	for number := 1; ; number++ {
+		files, ready, more := page(job, parts, number, e.cfg.ManifestFiles)
+		if ready {
+			visible = append(visible, files...)
+		}
+		if !ready || !more {
+			return visible
+		}
+	}
+}
+
+// emptyTypes tells a client "none" from "not exported".
+func emptyTypes(job Job, parts []Part) []string {
+	found := map[string]bool{}
+	for _, part := range parts {
+		for _, file := range part.Files {
+			found[file.Type] = found[file.Type] || file.Kind == FileOutput
+		}
+		if part.Kind == PartBlocks {
+			return nil // their files do not say which types they have
+		}
+	}
+	return filter(job.Request.Types, func(name string) bool { return !found[name] })
 }
 
 // Progress counts resources. It only grows while a job runs.

@@ -39,7 +39,7 @@ func (h *Handler) kickOff(level bulkexport.Level, r *http.Request) (bulkexport.J
 	if err != nil {
 		return bulkexport.Job{}, fmt.Errorf("%w: %w", errMalformedQuery, err)
 	}
-	req, err := bulkexport.ParseRequest(level, h.requestURL(level, r), params)
+	req, err := bulkexport.ParseRequest(bulkexport.Parameters{URL: h.requestURL(level, r), Level: level, Values: params})
 	if err != nil {
 		return bulkexport.Job{}, err
 	}

@@ -1,0 +1,101 @@
+package bulkexport_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/source/memsource"
+)
+
+func target(names ...string) string {
+	return `"target":[{"reference":"` + strings.Join(names, `"},{"reference":"`) + `"}]`
+}
+
+// recorded fills a clinic with Provenance of several ages.
+func (c *clinic) recorded() {
+	c.put("Patient/a", "Observation/a1 "+of("a"), "Observation/a2 "+of("a"), "Location/l",
+		`Provenance/old "recorded":"2020-01-01T00:00:00Z",`+target("Observation/a1"),
+		`Provenance/new "recorded":"2021-01-01T00:00:00Z",`+target("Observation/a1", "Observation/none"),
+		`Provenance/both "recorded":"2020-06-01T00:00:00Z",`+target("Observation/a1", "Observation/a2"),
+		`Provenance/location "recorded":"2020-01-01T00:00:00Z",`+target("Location/l"),
+		`Provenance/none "recorded":"2020-01-01T00:00:00Z",`+target("Observation/none"))
+}
+
+func TestProvenance(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		c.recorded()
+		data := []string{"Location/l", "Observation/a1", "Observation/a2", "Patient/a"}
+		provenance := func(list []string, ids ...string) []string {
+			for _, id := range ids {
+				list = append(list, "Provenance/"+id)
+			}
+			return list
+		}
+		const (
+			latest   = "includeAssociatedData=LatestProvenanceResources"
+			relevant = "includeAssociatedData=RelevantProvenanceResources"
+		)
+		require.Equal(t, provenance(data, "both", "location", "new", "none", "old"), c.names("system", ""))
+		require.Equal(t, provenance(data, "both", "location", "new", "old"), c.names("system", relevant))
+		require.Equal(t, provenance(data, "both", "location", "new"), c.names("system", latest))
+		require.Equal(t, provenance(data, "both", "location", "new", "old"), c.names("system", latest+","+
+			"RelevantProvenanceResources"))
+		require.Equal(t, provenance(data[1:], "both", "new", "old"), c.names("patient", ""))
+		require.Equal(t, provenance(data[1:], "both", "new"), c.names("patient", latest))
+
+		// It is added to the types asked for, and follows what really is exported.
+		require.Equal(t, provenance(data[:1], "location"), c.names("system", latest+"&_type=Location"))
+		require.Equal(t, provenance(data[:1], "location"), c.names("system", relevant+"&_type=Location,Provenance"))
+		require.Equal(t, data[:1], c.names("system", "_type=Location"))
+
+		// However old it is.
+		since := c.put("Observation/a2 " + of("a")).Add(-time.Millisecond)
+		require.Equal(t, []string{"Observation/a2", "Provenance/both"},
+			c.names("system", relevant+"&_since="+since.Format(time.RFC3339Nano)))
+	})
+}
+
+func TestProvenanceFollowsFilters(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		c.put(`Patient/a "gender":"male"`, `Patient/b "gender":"female"`,
+			"Provenance/a "+target("Patient/a"), "Provenance/b "+target("Patient/b"))
+		require.Equal(t, []string{"Patient/a", "Provenance/a"}, c.names("system",
+			"includeAssociatedData=RelevantProvenanceResources&_typeFilter=Patient%3Fgender%3Dmale"))
+	})
+}
+
+func TestProvenanceNeedsAccess(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		narrow := alice
+		narrow.Types = []string{"Patient"}
+		_, err := c.exporter.KickOff(t.Context(), narrow, bulkexport.ExportRequest{
+			Level: bulkexport.LevelSystem, Associated: []string{bulkexport.RelevantProvenance},
+		})
+		require.ErrorIs(t, err, bulkexport.ErrForbidden)
+	})
+}
+
+func TestAssociatedDataOfTheHost(t *testing.T) {
+	t.Parallel()
+	staff := memsource.New(memsource.Config{Now: func() time.Time { return time.Unix(0, 0) }})
+	for i := range 3 {
+		_, err := staff.Put("north", fmt.Appendf(nil, `{"resourceType":"Practitioner","id":"%d"}`, i))
+		require.NoError(t, err)
+	}
+	cfg := bulkexport.Config{AssociatedData: map[string]bulkexport.ResourceSource{"_staff": staff}}
+	inClinic(t, cfg, func(t *testing.T, c *clinic) {
+		c.put("Patient/a")
+		require.Equal(t, []string{"Patient/a"}, c.names("system", ""))
+		require.Equal(t, []string{"Patient/a", "Practitioner/0", "Practitioner/1", "Practitioner/2"},
+			c.names("system", "includeAssociatedData=_staff"))
+		c.refused(c.parameters("system", "includeAssociatedData=_nope"), "includeAssociatedData", "not-supported")
+	})
+}

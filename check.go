@@ -1,0 +1,273 @@
+package bulkexport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/samber/lo"
+
+	"github.com/bulkexport/bulkexport/fhir"
+	"github.com/bulkexport/bulkexport/fhir/search"
+)
+
+// checkRequest says whether this exporter can honour the request, and returns
+// it in normal form, narrowed to what the caller may have. It asks the source
+// about a Group and about patients only when all else is well.
+func (e *Exporter) checkRequest(ctx context.Context, access Access, req ExportRequest) (ExportRequest, error) {
+	faults := faultList{lenient: req.Lenient}
+	e.checkLevel(req, &faults)
+	req.Types = e.checkTypes(req, &faults)
+	req.checkTimes(e.now(), &faults)
+	req.Elements = e.checkElements(req.Elements, &faults)
+	req.Associated = e.checkAssociated(req.Associated, &faults)
+	req.TypeFilters = e.checkTypeFilters(req.TypeFilters, &faults)
+	req.OrganizeBy = e.checkOrganizeBy(req, &faults)
+	e.checkPatients(&req, &faults)
+	if err := faults.err(); err != nil {
+		return req, err
+	}
+	req, err := narrow(access, req)
+	if err != nil {
+		return req, err
+	}
+	if err := e.checkPopulation(ctx, access, &req, &faults); err != nil {
+		return req, err
+	}
+	req.Ignored = append(slices.Clone(req.Ignored), faults.ignored...)
+	return req, faults.err()
+}
+
+func (e *Exporter) checkLevel(req ExportRequest, faults *faultList) {
+	if !slices.Contains(e.levels(), req.Level) {
+		faults.refuse("level", "not-supported", fmt.Sprintf("there is no %s export", quote(string(req.Level))))
+	}
+}
+
+// levels returns the export levels that the source can serve.
+func (e *Exporter) levels() []Level {
+	levels := []Level{LevelSystem, LevelPatient}
+	if _, ok := e.cfg.Source.(SourceGroups); ok {
+		levels = append(levels, LevelGroup)
+	}
+	return levels
+}
+
+// checkTypes never makes a list that names types into one of all types.
+func (e *Exporter) checkTypes(req ExportRequest, faults *faultList) []string {
+	if len(req.Types) == 0 {
+		return nil
+	}
+	compartment := e.cfg.FHIRVersion.IsPatientCompartmentType
+	exported := filter(normal(slices.Clone(req.Types)), func(name string) bool {
+		if !e.types[name] {
+			faults.add(paramType, "not-supported", "this server does not export "+quote(name))
+		}
+		return e.types[name]
+	})
+	switch {
+	case len(exported) == 0 && req.Lenient:
+		faults.refuse(paramType, "not-supported", "this server exports none of the types")
+	case req.Level != LevelSystem && len(exported) > 0 && !slices.ContainsFunc(exported, compartment):
+		faults.refuse(paramType, "not-supported",
+			"none of the types can be in the Patient compartment; use the system-level export")
+	}
+	return exported
+}
+
+func (req *ExportRequest) checkTimes(now time.Time, faults *faultList) {
+	// An instant in the future would select nothing, which is never what was
+	// meant; some minutes are allowed for clocks that differ.
+	if req.Since.After(now.Add(5 * time.Minute)) {
+		faults.refuse(paramSince, "value", "the instant is in the future")
+	}
+	if !req.Until.IsZero() && !req.Until.After(req.Since) {
+		faults.refuse(paramUntil, "value", "the instant is not later than _since")
+	}
+}
+
+func (e *Exporter) checkElements(elements []string, faults *faultList) []string {
+	version := e.cfg.FHIRVersion
+	return filter(elements, func(element string) bool {
+		typeName, name, typed := strings.Cut(element, ".")
+		known := typed && version.HasElement(typeName, name) ||
+			!typed && slices.ContainsFunc(e.cfg.ResourceTypes, func(t string) bool { return version.HasElement(t, element) })
+		switch {
+		case known:
+			return true
+		case typed && !version.IsResourceType(typeName):
+			faults.add(paramElements, "value", fmt.Sprintf("%s does not begin with a FHIR resource type", quote(element)))
+		case strings.Contains(name, "."):
+			faults.add(paramElements, "not-supported", quote(element)+" is not an element at the root of a resource")
+		default:
+			faults.add(paramElements, "value", quote(element)+" is not an element of a resource")
+		}
+		return false
+	})
+}
+
+// filter keeps nil where nothing is left.
+func filter(list []string, keep func(string) bool) []string {
+	var kept []string
+	for _, item := range list {
+		if keep(item) {
+			kept = append(kept, item)
+		}
+	}
+	return kept
+}
+
+func (e *Exporter) checkAssociated(values []string, faults *faultList) []string {
+	known := e.associated()
+	kept := filter(normal(slices.Clone(values)), func(value string) bool {
+		if slices.Contains(known, value) {
+			return true
+		}
+		faults.add(paramAssociated, "not-supported", fmt.Sprintf("this server has no %s", quote(value)))
+		return false
+	})
+	if slices.Contains(kept, RelevantProvenance) {
+		// The larger set wins (Bulk Data Access, includeAssociatedData).
+		kept = filter(kept, func(value string) bool { return value != LatestProvenance })
+	}
+	return kept
+}
+
+// associated returns the values of includeAssociatedData that are possible.
+func (e *Exporter) associated() []string {
+	values := lo.Keys(e.cfg.AssociatedData)
+	if _, ok := e.cfg.Source.(SourceLookup); ok && e.types[provenanceType] {
+		values = append(values, RelevantProvenance)
+		if _, ok := e.cfg.Source.(SourceProvenance); ok {
+			values = append(values, LatestProvenance)
+		}
+	}
+	return normal(values)
+}
+
+func (e *Exporter) checkTypeFilters(filters []string, faults *faultList) []string {
+	return filter(filters, func(text string) bool {
+		if !e.searches() {
+			faults.add(paramTypeFilter, "not-supported", "this server does not support the parameter")
+			return false
+		}
+		compiled, err := search.Compile(text, search.Options{})
+		var fault *search.Error
+		switch {
+		case errors.As(err, &fault):
+			faults.add(paramTypeFilter, fault.IssueCode(), strings.TrimPrefix(fault.Error(), "search: "))
+		case err != nil:
+			faults.add(paramTypeFilter, "value", quote(text)+" is not a FHIR search")
+		case !e.types[compiled.Type()]:
+			faults.add(paramTypeFilter, "not-supported", "this server does not export "+quote(compiled.Type()))
+		default:
+			return true
+		}
+		return false
+	})
+}
+
+// searches reports whether there are search parameters: those of R4.
+func (e *Exporter) searches() bool { return e.cfg.FHIRVersion == "" || e.cfg.FHIRVersion == fhir.R4 }
+
+func (e *Exporter) checkOrganizeBy(req ExportRequest, faults *faultList) string {
+	organizer, ok := e.cfg.Source.(SourceOrganizer)
+	switch name := req.OrganizeBy; {
+	case name == "":
+	case !ok || !organizer.OrganizesBy(name):
+		faults.add(paramOrganizeBy, "not-supported", fmt.Sprintf("this server cannot organize files by %s", quote(name)))
+	case len(req.Associated) > 0:
+		faults.add(paramOrganizeBy, "not-supported", "it cannot be combined with includeAssociatedData")
+	default:
+		return name
+	}
+	return ""
+}
+
+func (e *Exporter) checkPatients(req *ExportRequest, faults *faultList) {
+	if !req.Patients.Limited {
+		return
+	}
+	_, ok := e.cfg.Source.(SourcePatients)
+	switch {
+	case !ok:
+		faults.add(paramPatient, "not-supported", "this server does not support the parameter")
+	case req.Level == LevelSystem:
+		faults.add(paramPatient, "not-supported", "the system-level export does not have the parameter")
+	default:
+		return
+	}
+	req.Patients = PatientSet{}
+}
+
+// narrow restricts a request to the types that the caller may export.
+func narrow(access Access, req ExportRequest) (ExportRequest, error) {
+	switch {
+	case access.Types == nil:
+		return req, nil
+	case len(access.Types) == 0:
+		return req, forbidden(paramType, "this client may not export any resource type")
+	case req.Level == LevelGroup && !access.allows(groupType):
+		return req, forbidden("level", "this client may not export Group")
+	case slices.ContainsFunc(req.Associated, isProvenanceValue) && !access.allows(provenanceType):
+		return req, forbidden(paramAssociated, "this client may not export Provenance")
+	}
+	if req.Types == nil {
+		req.Types = normal(slices.Clone(access.Types))
+		return req, nil
+	}
+	for _, name := range req.Types {
+		if !access.allows(name) {
+			return req, forbidden(paramType, "this client may not export "+name)
+		}
+	}
+	return req, nil
+}
+
+func isProvenanceValue(value string) bool {
+	return value == LatestProvenance || value == RelevantProvenance
+}
+
+func forbidden(parameter, reason string) error {
+	return &RequestError{Parameter: parameter, Code: "forbidden", Reason: reason, Err: ErrForbidden}
+}
+
+// checkPopulation asks host and source about the Group and the patients.
+func (e *Exporter) checkPopulation(ctx context.Context, access Access, req *ExportRequest, faults *faultList) error {
+	if req.Level == LevelGroup {
+		if err := e.checkGroup(ctx, access, req.Group); err != nil {
+			return err
+		}
+	}
+	if !req.Patients.Limited {
+		return nil
+	}
+	scope := Scope{Tenant: access.Tenant, Level: req.Level, Group: req.Group}
+	unknown, err := e.cfg.Source.(SourcePatients).UnknownPatients(ctx, scope, req.Patients.IDs)
+	if err != nil {
+		return fmt.Errorf("look up patients: %w", err)
+	}
+	for _, id := range unknown {
+		faults.add(paramPatient, "not-found", "there is no Patient/"+id+" here")
+	}
+	req.Patients.IDs, _ = lo.Difference(req.Patients.IDs, unknown)
+	return nil
+}
+
+func (e *Exporter) checkGroup(ctx context.Context, access Access, id string) error {
+	if !fhir.ValidID(id) {
+		return ErrGroupNotFound
+	}
+	if e.cfg.GroupAccess != nil {
+		if err := e.cfg.GroupAccess(ctx, access, id); err != nil {
+			return fmt.Errorf("ask for access to a Group: %w", err)
+		}
+	}
+	if err := e.cfg.Source.(SourceGroups).CheckGroup(ctx, access.Tenant, id); err != nil {
+		return fmt.Errorf("look up Group: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package bulkexport
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// checkLimits refuses a kick-off of a caller who has enough exports running.
+func (e *Exporter) checkLimits(ctx context.Context, caller Caller) error {
+	if e.cfg.MaxClientExports == 0 && e.cfg.MaxTenantExports == 0 {
+		return nil
+	}
+	unfinished := JobFilter{States: []JobState{JobAccepted, JobRunning}, Tenant: &caller.Tenant}
+	jobs, err := e.cfg.Store.Jobs(ctx, unfinished)
+	if err != nil {
+		return fmt.Errorf("count unfinished exports: %w", err)
+	}
+	var own []Job
+	for _, job := range jobs {
+		if job.Client == caller.Client {
+			own = append(own, job)
+		}
+	}
+	switch {
+	case e.cfg.MaxClientExports > 0 && len(own) >= e.cfg.MaxClientExports:
+		return e.limitError(ctx, own, "this client has as many unfinished exports as it may have")
+	case e.cfg.MaxTenantExports > 0 && len(jobs) >= e.cfg.MaxTenantExports:
+		return e.limitError(ctx, jobs, "there are as many unfinished exports as there may be")
+	}
+	return nil
+}
+
+// limitError says when the first of the jobs may have ended.
+func (e *Exporter) limitError(ctx context.Context, jobs []Job, reason string) error {
+	wait := maxRetryAfter * time.Second
+	for _, job := range jobs {
+		parts, err := e.cfg.Store.Parts(ctx, job.ID)
+		if err != nil {
+			continue // it may have been deleted just now
+		}
+		wait = min(wait, retryAfter(job, progressOf(job, parts), e.now()))
+	}
+	return &LimitError{Reason: reason, RetryAfter: wait}
+}
