@@ -22,10 +22,7 @@ func (s *Source) Blocks(
 		if !s.OrganizesBy(q.Type) {
 			return nil, fmt.Errorf("by %s is not supported", q.Type)
 		}
-		_, err = s.read(ctx, q, func(sel selection) []*version {
-			items = sel.blocks(types)
-			return nil
-		})
+		err = s.read(ctx, q, func(sel selection) { items = sel.blocks(types) })
 		return items, err
 	})
 }

@@ -16,11 +16,14 @@ import (
 func (s *Source) Deletions(
 	ctx context.Context, q bulkexport.Query,
 ) iter.Seq2[bulkexport.Deletion, error] {
-	tell := func(v *version) bulkexport.Deletion { return bulkexport.Deletion{Key: v.key, ID: v.ID} }
-	return stream(ctx, "deletions", tell, func() ([]*version, error) {
-		return s.read(ctx, q, func(sel selection) []*version {
-			return slices.DeleteFunc(sel.versions(q.Type), func(v *version) bool { return !v.deleted })
+	tell := func(v *version) bulkexport.Deletion {
+		return bulkexport.Deletion{Key: v.key, ID: v.ID}
+	}
+	return stream(ctx, "deletions", tell, func() (found []*version, err error) {
+		err = s.read(ctx, q, func(sel selection) {
+			found = slices.DeleteFunc(sel.versions(q.Type), func(v *version) bool { return !v.deleted })
 		})
+		return found, err
 	})
 }
 
@@ -29,20 +32,22 @@ func (s *Source) Deletions(
 func (s *Source) Lookup(
 	ctx context.Context, q bulkexport.Query, ids []string,
 ) iter.Seq2[bulkexport.Resource, error] {
-	return stream(ctx, "lookup", (*version).resource, func() ([]*version, error) {
-		return s.read(ctx, q, func(sel selection) []*version {
-			var found []*version
-			seen := make(map[string]bool, len(ids))
-			for _, id := range ids {
-				v := sel.existing(fhir.Reference{Type: q.Type, ID: id}, q.AsOf)
-				if v != nil && !seen[id] && sel.has(v) {
-					found = append(found, v)
-				}
-				seen[id] = true
-			}
-			return found
-		})
+	return stream(ctx, "lookup", (*version).resource, func() (found []*version, err error) {
+		err = s.read(ctx, q, func(sel selection) { found = sel.lookup(ids) })
+		return found, err
 	})
+}
+
+func (sel selection) lookup(ids []string) (found []*version) {
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		v := sel.existing(fhir.Reference{Type: sel.q.Type, ID: id}, sel.q.AsOf)
+		if v != nil && !seen[id] && sel.has(v) {
+			found = append(found, v)
+		}
+		seen[id] = true
+	}
+	return found
 }
 
 // LatestProvenance implements [bulkexport.SourceProvenance]. A Provenance whose

@@ -32,27 +32,27 @@ func (s *Source) tenant(name string) *tenant {
 }
 
 // selected returns what the query selects now, in order.
-func (s *Source) selected(ctx context.Context, q bulkexport.Query) ([]*version, error) {
-	return s.read(ctx, q, func(sel selection) []*version {
-		return slices.DeleteFunc(sel.versions(q.Type), func(v *version) bool { return v.deleted })
+func (s *Source) selected(ctx context.Context, q bulkexport.Query) (found []*version, err error) {
+	err = s.read(ctx, q, func(sel selection) {
+		found = slices.DeleteFunc(sel.versions(q.Type), func(v *version) bool { return v.deleted })
 	})
+	return found, err
 }
 
 // read lets fn choose among what the query may see, with the lock held.
-func (s *Source) read(
-	ctx context.Context, q bulkexport.Query, fn func(selection) []*version,
-) ([]*version, error) {
+func (s *Source) read(ctx context.Context, q bulkexport.Query, fn func(selection)) error {
 	if err := check(ctx, q.Scope); err != nil {
-		return nil, err
+		return err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	t := s.tenant(q.Tenant)
 	patients, err := s.patients(t, q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return fn(selection{t, q, patients}), nil
+	fn(selection{t, q, patients})
+	return nil
 }
 
 // selection is a query about a tenant. It is used with the lock held.
@@ -76,7 +76,9 @@ func setOf(ids []string) patientSet {
 // versions returns those of a type that the query selects, deletions among them.
 func (sel selection) versions(resourceType string) []*version {
 	all := sel.types[resourceType]
-	first := sort.Search(len(all), func(i int) bool { return bytes.Compare(all[i].key, sel.q.After) > 0 })
+	first := sort.Search(len(all), func(i int) bool {
+		return bytes.Compare(all[i].key, sel.q.After) > 0
+	})
 	var found []*version
 	for _, v := range all[first:] {
 		if sel.q.UpTo != nil && bytes.Compare(v.key, sel.q.UpTo) > 0 {

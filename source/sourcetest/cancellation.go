@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/bulkexport/bulkexport"
 )
 
 func cancellationCases() []testCase {
@@ -21,32 +19,10 @@ func cancellationCases() []testCase {
 
 func cancelledCall(t tester, h *host) {
 	h.put(t, series("Patient", 20)...)
-	q := h.query("Patient")
-	calls := map[string]func(context.Context) error{
-		"Types": func(ctx context.Context) error {
-			_, err := h.Source.Types(ctx, q.Scope)
-			return err
-		},
+	if needGroups().met(h.DataSet) {
+		h.put(t, groupOf("g", "Patient/p1"))
 	}
-	if s, ok := h.Source.(bulkexport.SourceClock); ok {
-		calls["TransactionTime"] = func(ctx context.Context) error {
-			_, err := s.TransactionTime(ctx, h.tenant)
-			return err
-		}
-	}
-	if s, ok := h.Source.(bulkexport.SourceCounter); ok {
-		calls["Count"] = func(ctx context.Context) error {
-			_, err := s.Count(ctx, q)
-			return err
-		}
-	}
-	if s, ok := h.Source.(bulkexport.SourceSplitter); ok {
-		calls["Split"] = func(ctx context.Context) error {
-			_, err := s.Split(ctx, q, 3)
-			return err
-		}
-	}
-	for name, call := range calls {
+	for name, call := range h.calls(h.query("Patient")) {
 		rule := name + ": an ended context ends the call with its error"
 		h.within(t, rule, func(ctx context.Context) error {
 			ctx, cancel := context.WithCancel(ctx)
@@ -69,16 +45,20 @@ func wantError(got, want error) error {
 
 func cancelledBefore(t tester, h *host) {
 	h.put(t, series("Patient", 20)...)
-	const rule = "Resources: an ended context ends the stream with its error"
-	h.within(t, rule, func(ctx context.Context) error {
-		ctx, cancel := context.WithCancel(ctx)
-		cancel()
-		items, err := collect(ctx, h.Source, h.query("Patient"))
-		if len(items) > 0 {
-			return fmt.Errorf("%d resources are yielded", len(items))
-		}
-		return wantError(err, context.Canceled)
-	})
+	h.population(t, 2)
+	for name, stream := range h.streams(h.query("Patient")) {
+		rule := name + ": an ended context ends the stream with its error"
+		h.within(t, rule, func(ctx context.Context) error {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			items := 0
+			err := stream(ctx, func() bool { items++; return true })
+			if items > 0 {
+				return fmt.Errorf("%d resources are yielded", items)
+			}
+			return wantError(err, context.Canceled)
+		})
+	}
 }
 
 func cancelledWithin(t tester, h *host) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-
-	"github.com/bulkexport/bulkexport"
 )
 
 func concurrencyCases() []testCase {
@@ -87,6 +85,7 @@ func streamWithinStream(t tester, h *host) {
 // streamsAndWriters is for the race detector first of all.
 func streamsAndWriters(t tester, h *host) {
 	want := h.put(t, series("Observation", 100)...)
+	h.put(t, groupOf("g", "Patient/p1"))
 	var fns []func(context.Context) error
 	for w := range 2 {
 		fns = append(fns, func(ctx context.Context) error {
@@ -122,17 +121,14 @@ func (h *host) readAll(ctx context.Context, want []string) error {
 	if missing := difference(want, labels(items)); len(missing) > 0 {
 		return fmt.Errorf("what does not change is missing: %s", some(missing))
 	}
-	if _, err := h.Source.Types(ctx, q.Scope); err != nil {
-		return err
-	}
-	if c, ok := h.Source.(bulkexport.SourceCounter); ok {
-		if _, err := c.Count(ctx, q); err != nil {
-			return err
+	for name, call := range h.calls(q) {
+		if err := call(ctx); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if s, ok := h.Source.(bulkexport.SourceSplitter); ok {
-		if _, err := s.Split(ctx, q, 10); err != nil {
-			return err
+	for name, stream := range h.streams(q) {
+		if err := stream(ctx, func() bool { return true }); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil

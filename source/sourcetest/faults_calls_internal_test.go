@@ -65,6 +65,20 @@ func contextFaults() []fault {
 					return f.Source.Split(context.WithoutCancel(ctx), q, size)
 				}
 			}},
+		{"checks ignore the context", []string{"cancellation/before a call"},
+			func(f *faulty, _ *DataSet) {
+				f.check = func(ctx context.Context, tenant, id string) error {
+					return f.Source.CheckGroup(context.WithoutCancel(ctx), tenant, id)
+				}
+			}},
+		{"blocks ignore the context", []string{"cancellation/before a stream"},
+			func(f *faulty, _ *DataSet) {
+				f.blocks = func(
+					ctx context.Context, q query, types []string,
+				) iter.Seq2[bulkexport.BlockResource, error] {
+					return f.Source.Blocks(context.WithoutCancel(ctx), q, types)
+				}
+			}},
 		{"the context's error is hidden",
 			[]string{"cancellation/in a stream", "cancellation/after a deadline"},
 			func(f *faulty, _ *DataSet) {

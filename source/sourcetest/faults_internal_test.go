@@ -16,6 +16,8 @@ func allFaults() []fault {
 	return slices.Concat(
 		typeFaults(), populationFaults(), contentFaults(), orderFaults(), keyFaults(), rangeFaults(),
 		tenantFaults(), compartmentFaults(), timeFaults(), stateFaults(), clockFaults(),
+		groupFaults(), checkFaults(), patientFaults(), unknownFaults(), tombstoneFaults(), lookupFaults(),
+		provenanceFaults(), latestFaults(), blockFaults(),
 		contextFaults(), releaseFaults(), sharingFaults(), secondSourceFaults(),
 	)
 }

@@ -3,6 +3,7 @@ package sourcetest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,6 +53,20 @@ func (r resource) json() []byte {
 // refer makes a member that holds a reference.
 func refer(element, reference string) string {
 	return fmt.Sprintf(`,%q:{"reference":%q}`, element, reference)
+}
+
+// observation makes one about patients: the first is the subject, the others
+// are performers.
+func observation(id string, patients ...string) resource {
+	var performers []string
+	for _, patient := range patients[1:] {
+		performers = append(performers, fmt.Sprintf(`{"reference":"Patient/%s"}`, patient))
+	}
+	r := resource{typ: "Observation", id: id, members: refer("subject", "Patient/"+patients[0])}
+	if len(performers) > 0 {
+		r.members += `,"performer":[` + strings.Join(performers, ",") + `]`
+	}
+	return r
 }
 
 // series returns n resources whose order by id is not the order they come in.
@@ -118,6 +133,19 @@ func (h *host) putTimed(
 	return names, updated
 }
 
+// population puts patients p1 to pn with an Observation o1 to on each, and
+// returns the labels of both by the number of the patient.
+func (h *host) population(t tester, n int) (patients, observations []string) {
+	t.Helper()
+	patients, observations = []string{""}, []string{""}
+	for i := 1; i <= n; i++ {
+		id := fmt.Sprint("p", i)
+		patients = append(patients, h.put(t, resource{typ: "Patient", id: id})...)
+		observations = append(observations, h.put(t, observation(fmt.Sprint("o", i), id))...)
+	}
+	return patients, observations
+}
+
 // remove deletes a resource and returns the label of a marker put after it, a
 // Basic: its last update bounds the time of the deletion, which nothing tells.
 func (h *host) remove(t tester, typ, id string) string {
@@ -177,6 +205,18 @@ func (h *host) cut(t tester) time.Time {
 	return at
 }
 
+// moment returns a time after all that was put and before all that will be.
+func (h *host) moment(t tester) time.Time {
+	t.Helper()
+	if needClock().met(h.DataSet) {
+		return h.cut(t)
+	}
+	h.within(t, "time goes by", pause)
+	_, updated := h.putOne(t, resource{typ: "Basic", id: "marker"})
+	h.within(t, "time goes by", pause)
+	return updated.UTC()
+}
+
 // pause lets others work, and a clock of milliseconds go on.
 func pause(ctx context.Context) error {
 	select {
@@ -205,6 +245,16 @@ func (h *host) within(t tester, rule string, fn func(context.Context) error) {
 	case <-timer.C:
 		t.Fatalf("%s; still waiting after %v", rule, h.patience)
 	}
+}
+
+// outcome is within for a call that may fail. It returns the call's error.
+func (h *host) outcome(t tester, rule string, call func(context.Context) error) (outcome error) {
+	t.Helper()
+	h.within(t, rule, func(ctx context.Context) error {
+		outcome = call(ctx)
+		return nil
+	})
+	return outcome
 }
 
 // together is within for several functions at once.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -26,14 +27,22 @@ type item struct {
 func collect(
 	ctx context.Context, s bulkexport.ResourceSource, q bulkexport.Query,
 ) ([]item, error) {
+	after, upTo := bytes.Clone(q.After), bytes.Clone(q.UpTo)
+	items, err := collectItems(s.Resources(ctx, q), q.Type)
+	if !bytes.Equal(after, q.After) || !bytes.Equal(upTo, q.UpTo) {
+		return nil, errors.New("the source changed the bytes of After or UpTo")
+	}
+	return items, err
+}
+
+func collectItems(stream iter.Seq2[bulkexport.Resource, error], typ string) ([]item, error) {
 	var (
 		items []item
 		ended error
 		keys  = make(map[string]bool)
 		ids   = make(map[string]bool)
 	)
-	after, upTo := bytes.Clone(q.After), bytes.Clone(q.UpTo)
-	for r, err := range s.Resources(ctx, q) {
+	for r, err := range stream {
 		if ended != nil {
 			return nil, fmt.Errorf("the stream goes on after an error: %w", ended)
 		}
@@ -41,7 +50,7 @@ func collect(
 			ended = err
 			continue
 		}
-		it, id, err := newItem(r, q.Type)
+		it, id, err := newItem(r, typ)
 		switch {
 		case err != nil:
 			return nil, err
@@ -52,9 +61,6 @@ func collect(
 		}
 		keys[string(it.key)], ids[id] = true, true
 		items = append(items, it)
-	}
-	if !bytes.Equal(after, q.After) || !bytes.Equal(upTo, q.UpTo) {
-		return nil, errors.New("the source changed the bytes of After or UpTo")
 	}
 	return items, ended
 }
@@ -131,12 +137,16 @@ func labels(items []item) []string {
 // wantLabels compares without regard to order.
 func wantLabels(t tester, rule string, got []item, want []string) {
 	t.Helper()
-	has, wants := labels(got), slices.Clone(want)
-	slices.Sort(has)
-	slices.Sort(wants)
+	wantNames(t, "Resources: "+rule, labels(got), want)
+}
+
+// wantNames compares lists without regard to order. The rule names the method.
+func wantNames(t tester, rule string, got, want []string) {
+	t.Helper()
+	has, wants := slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
 	if !slices.Equal(has, wants) {
 		missing, extra := difference(wants, has), difference(has, wants)
-		t.Errorf("Resources: %s: %d missing %s, %d too many %s",
+		t.Errorf("%s: %d missing %s, %d too many %s",
 			rule, len(missing), some(missing), len(extra), some(extra))
 	}
 }

@@ -9,6 +9,7 @@ import (
 func releaseCases() []testCase {
 	return []testCase{
 		{Release, "streams broken off", nil, brokenOff},
+		{Release, "other streams broken off", nil, othersBrokenOff},
 		{Release, "goroutines", nil, goroutines},
 		{Release, "a body that panics", nil, panickingBody},
 	}
@@ -37,6 +38,28 @@ func brokenOff(t tester, h *host) {
 			func(ctx context.Context) error { return h.breakOff(ctx, 70, k) })
 	}
 	wantLabels(t, "a stream after many broken off is whole", h.read(t, h.query("Patient")), want)
+}
+
+func othersBrokenOff(t tester, h *host) {
+	h.population(t, 10)
+	if h.Delete != nil {
+		h.remove(t, "Patient", "p9")
+		h.remove(t, "Patient", "p10")
+	}
+	for name, stream := range h.streams(h.query("Patient")) {
+		count, rule := 0, name+": a stream that is broken off frees what it holds"
+		h.within(t, rule, func(ctx context.Context) error {
+			for range 70 {
+				if err := stream(ctx, func() bool { return false }); err != nil {
+					return err
+				}
+			}
+			return stream(ctx, func() bool { count++; return true })
+		})
+		if count < 2 {
+			t.Errorf("%s: a stream after many broken off is whole: got %d, want 2 or more", name, count)
+		}
+	}
 }
 
 // goroutines allows for connection pools, which grow and shrink as they like.

@@ -32,9 +32,18 @@
 //     exist: whether it is in the compartment then is not tested, and neither are
 //     absolute references.
 //   - Ids and tenants are compared byte for byte.
+//   - A Group without patients has an empty export, the Group itself included.
+//     Left open is whether a Group that was deleted after AsOf is still there,
+//     which time zone a date has that ends a period, and to whom the Provenance
+//     of a deleted target belongs.
+//   - Whether a resource that was created and deleted after Since is among the
+//     deletions is not tested. One that was there before is listed once.
+//   - Keys of blocks are those that Resources has for the Patients.
+//   - Groups, lists of ids and deletions may have thousands of items.
 //   - Resources are small and only as valid as a source needs: resourceType, id,
-//     implicitRules, and the references that the Patient compartment is about. A
-//     host that edits resources on writing leaves that out in its harness.
+//     implicitRules, the references that the Patient compartment is about, the
+//     members of a Group, target and recorded of a Provenance. A host that edits
+//     resources on writing leaves that out in its harness.
 package sourcetest
 
 import (
@@ -80,6 +89,19 @@ const (
 	Counting Category = "counting"
 	// Splitting: Split.
 	Splitting Category = "splitting"
+	// Groups: what an export at Group level reads, and CheckGroup.
+	Groups Category = "groups"
+	// Patients: an export that is limited to some patients, and UnknownPatients.
+	Patients Category = "patients"
+	// Tombstones: Deletions, the list of what was deleted.
+	Tombstones Category = "tombstones"
+	// Lookup: Lookup.
+	Lookup Category = "lookup"
+	// Provenance: Provenance below the system level, and LatestProvenance. A host
+	// without Provenance skips it.
+	Provenance Category = "provenance"
+	// Blocks: Blocks by Patient.
+	Blocks Category = "blocks"
 	// Cancellation: an ended context ends calls and streams.
 	Cancellation Category = "cancellation"
 	// Release: a stream that is broken off leaves nothing behind.
@@ -208,6 +230,33 @@ func needSplitter() need {
 	return need{"the source is no SourceSplitter", implements[bulkexport.SourceSplitter]}
 }
 
+func needGroups() need {
+	return need{"the source is no SourceGroups", implements[bulkexport.SourceGroups]}
+}
+
+func needPatients() need {
+	return need{"the source is no SourcePatients", implements[bulkexport.SourcePatients]}
+}
+
+func needDeletions() need {
+	return need{"the source is no SourceDeletions", implements[bulkexport.SourceDeletions]}
+}
+
+func needLookup() need {
+	return need{"the source is no SourceLookup", implements[bulkexport.SourceLookup]}
+}
+
+func needProvenance() need {
+	return need{"the source is no SourceProvenance", implements[bulkexport.SourceProvenance]}
+}
+
+func needBlocks() need {
+	return need{"the source is no SourceOrganizer by Patient", func(d DataSet) bool {
+		s, ok := d.Source.(bulkexport.SourceOrganizer)
+		return ok && s.OrganizesBy("Patient")
+	}}
+}
+
 func needSnapshot() need {
 	return need{"the source does not declare Snapshot", func(d DataSet) bool {
 		s, ok := d.Source.(bulkexport.SourceConsistency)
@@ -224,7 +273,8 @@ func allCases() []testCase {
 	return slices.Concat(
 		basicCases(), orderCases(), bytesCases(), tenantCases(), compartmentCases(), timeCases(),
 		deletionCases(), changeCases(), snapshotCases(), clockCases(), incrementalCases(),
-		countingCases(), splittingCases(), cancellationCases(), releaseCases(),
+		countingCases(), splittingCases(), groupCases(), patientCases(), tombstoneCases(),
+		lookupCases(), provenanceCases(), blockCases(), cancellationCases(), releaseCases(),
 		concurrencyCases(), persistenceCases(),
 	)
 }
