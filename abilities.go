@@ -11,14 +11,16 @@ import (
 // Members are the Patients that Group.member names, without those that are
 // inactive or whose period has ended, and the members of the Groups that it
 // names, however deep, each Group once. They are told as of Query.AsOf. A Group
-// without members has an empty export, never one of everybody.
+// without members has an empty export, without even itself, and never one of
+// everybody.
 type SourceGroups interface {
 	// CheckGroup returns nil if the Group can be exported now. Absent is
 	// [ErrGroupNotFound]. A [*RequestError] says why the members cannot be told,
 	// for example of a Group that is a description (actual is false) or has a
 	// modifier extension that the source does not know.
 	//
-	// A Group that is gone later makes queries fail with ErrGroupNotFound.
+	// Where there is no such Group at Query.AsOf, queries fail with
+	// ErrGroupNotFound.
 	CheckGroup(ctx context.Context, tenant, id string) error
 }
 
@@ -83,8 +85,8 @@ type SourceOrganizer interface {
 	OrganizesBy(resourceType string) bool
 
 	// Blocks streams resources by the instance of q.Type that they belong to: for
-	// Patient, by its compartment. Blocks come in ascending order of the key of
-	// that instance, and q.After and q.UpTo are such keys. A block has first the
+	// Patient, by its compartment. Blocks come in ascending order of the key that
+	// Resources gives that instance, and q.After and q.UpTo are such keys. A block has first the
 	// instance itself, if q selects it and its type is one of types, then all
 	// other resources of these types that q selects and that belong to it, by
 	// type. The scope limits instances and resources; q.Since and q.Until select

@@ -25,7 +25,7 @@ func (a *attempt) newProvenance(own *pipeline) *provenance {
 
 // line judges a Provenance.
 func (p *provenance) line(ctx context.Context, r Resource) (verdict, error) {
-	found, err := fhir.ReadProvenance(r.JSON)
+	found, err := fhir.ReadProvenance(r.JSON, p.e.cfg.BaseURLs...)
 	if err != nil {
 		return p.own.faulty("its targets cannot be read", err), nil
 	}

@@ -63,9 +63,11 @@ func TestProvenance(t *testing.T) {
 
 func TestProvenanceFollowsFilters(t *testing.T) {
 	t.Parallel()
-	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+	cfg := bulkexport.Config{BaseURLs: []string{"https://here/fhir"}}
+	inClinic(t, cfg, func(t *testing.T, c *clinic) {
 		c.put(`Patient/a "gender":"male"`, `Patient/b "gender":"female"`,
-			"Provenance/a "+target("Patient/a"), "Provenance/b "+target("Patient/b"))
+			"Provenance/a "+target("https://here/fhir/Patient/a"), "Provenance/b "+target("Patient/b"),
+			"Provenance/c "+target("https://there/fhir/Patient/a"))
 		require.Equal(t, []string{"Patient/a", "Provenance/a"}, c.names("system",
 			"includeAssociatedData=RelevantProvenanceResources&_typeFilter=Patient%3Fgender%3Dmale"))
 	})

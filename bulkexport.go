@@ -46,6 +46,10 @@ type Config struct {
 	// compartment. Defaults to R4. Searches (_typeFilter) are those of R4, and
 	// refused for any other version.
 	FHIRVersion fhir.Version
+	// BaseURLs are the host's own FHIR base URLs. An absolute reference below one of
+	// them counts as one to a resource here, in searches and in targets of
+	// Provenance. Defaults to none: only relative references count.
+	BaseURLs []string
 	// ResourceTypes are the types this server exports. Defaults to all types of
 	// the FHIR version; which of them have data is the source's to say.
 	ResourceTypes []string

@@ -53,7 +53,7 @@ func (e *Exporter) newPipeline(job Job, part Part, resourceType string) (*pipeli
 	if part.Associated == "" && part.Kind != PartProvenance {
 		_, texts := e.filtersFor(job.Request, resourceType)
 		for _, text := range texts {
-			compiled, err := search.Compile(text, search.Options{Now: job.TransactionTime})
+			compiled, err := search.Compile(text, search.Options{Now: job.TransactionTime, BaseURLs: e.cfg.BaseURLs})
 			if err != nil {
 				return nil, fmt.Errorf("compile search of %s: %w", resourceType, err)
 			}
