@@ -2,6 +2,15 @@ package synthetic
 
 import "strings"
 
+// wardSize is how many patients are in the Group.
+const wardSize = 10
+
+func writeWard(r *recorder, patients []string) {
+	members := `{"entity":{"reference":"Patient/` + strings.Join(patients, `"}},{"entity":{"reference":"Patient/`) + `"}}`
+	r.set("members", "["+members+"]")
+	r.write("Group", firstMoment+2*365*day)
+}
+
 // writePatient records one patient with everything that happened to him.
 func writePatient(r *recorder, clinics []clinic) {
 	home := pick(r, clinics)

@@ -5,7 +5,8 @@
 // machine, and a larger population begins with the smaller one. They hang
 // together: a record refers only to resources of the same output, lies in the
 // years 2018 to 2025, and was last updated a while after it happened. A patient
-// has about 45 resources of about 1.4 kB, most of them observations.
+// has about 45 resources of about 1.4 kB, most of them observations. The first ten
+// are the members of Group/ward-7, if there are so many.
 package synthetic
 
 import (
@@ -50,9 +51,16 @@ func blocks(patients int) iter.Seq[[]byte] {
 		if !yield(r.take()) {
 			return
 		}
+		var ward []string
 		for i := range patients {
 			r.seed(i + 1)
 			writePatient(r, clinics)
+			if i < wardSize {
+				ward = append(ward, r.values["patient"])
+			}
+			if i == wardSize-1 {
+				writeWard(r, ward)
+			}
 			if !yield(r.take()) {
 				return
 			}

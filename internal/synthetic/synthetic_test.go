@@ -85,7 +85,9 @@ func TestRecordsHangTogether(t *testing.T) {
 		var r record
 		require.NoError(t, json.Unmarshal(resource, &r), "%s", resource)
 		name := r.ResourceType + "/" + r.ID
-		require.Len(t, r.ID, 36, "%s", resource)
+		if r.ResourceType != "Group" {
+			require.Len(t, r.ID, 36, "%s", resource)
+		}
 		require.False(t, known[name], "%s comes twice", name)
 		known[name] = true
 		years[r.Meta.LastUpdated.Year()] = true
@@ -114,7 +116,7 @@ func TestRecordsAreVariedAndOfOrdinarySize(t *testing.T) {
 	}
 	require.Equal(t, patients, count["Patient"])
 	for _, name := range []string{
-		"AllergyIntolerance", "AuditEvent", "Condition", "DiagnosticReport", "Encounter", "Immunization",
+		"AllergyIntolerance", "AuditEvent", "Condition", "DiagnosticReport", "Encounter", "Group", "Immunization",
 		"Location", "MedicationRequest", "Observation", "Organization", "Practitioner", "Procedure",
 	} {
 		require.Positive(t, count[name], name)
