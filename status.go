@@ -168,12 +168,16 @@ const (
 	maxRetryAfter = 120
 )
 
-// retryAfter estimates the time left, or, as long as there is no rate to tell
-// it from, grows with the time that the job has been there.
+// retryAfter estimates the time left, but no more than half of the time that
+// the job has been there: a rate that was measured for a moment says little,
+// and a client that waits too long has waited at most half as long again as the
+// export took. Without a rate it is a quarter.
 func retryAfter(job Job, p Progress, now time.Time) time.Duration {
-	left := now.Sub(job.CreatedAt).Seconds() / 4
+	age := now.Sub(job.CreatedAt).Seconds()
+	left := age / 4
 	if !job.StartedAt.IsZero() && p.Done > 0 && p.Total > 0 {
 		left = now.Sub(job.StartedAt).Seconds() / float64(p.Done) * float64(p.Total-p.Done)
 	}
+	left = min(left, age/2)
 	return time.Duration(math.Round(min(max(left, minRetryAfter), maxRetryAfter))) * time.Second
 }
