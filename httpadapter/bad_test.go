@@ -9,6 +9,7 @@ import (
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/httpadapter"
+	"github.com/bulkexport/bulkexport/source/memsource"
 )
 
 // bad is a request that cannot be honoured, and what has to come of it.
@@ -22,6 +23,7 @@ type bad struct {
 }
 
 const (
+	maxBody   = 10_000
 	unknownID = "/bulk-export/aaaaaaaaaaaaaaaaaaaaaaaaaa"
 	aliceAuth = "Authorization: Bearer alice"
 )
@@ -40,7 +42,7 @@ var badRequests = map[string][]bad{
 		{target: "/fhir/$export?_type=P\xe4tient", status: 400, code: "not-supported", param: "_type"},
 		{target: "/fhir/$export?_type=*", status: 400, code: "not-supported", param: "_type"},
 		{target: "/fhir/$export?_type=" + strings.Repeat("x", 9000), status: 400, code: "not-supported", param: "_type"},
-		{target: "/fhir/$export?_type=" + strings.Repeat("x,", 9000), status: 400, code: "not-supported", param: "_type"},
+		{target: "/fhir/$export?_type=" + strings.Repeat("x,", 9000), status: 400, code: "value", param: "_type"},
 		{target: "/fhir/Patient/$export?_type=Organization", status: 400, code: "not-supported", param: "_type"},
 	},
 	"instants": {
@@ -66,13 +68,14 @@ var badRequests = map[string][]bad{
 			status: 400, code: "structure", param: "_outputFormat"},
 	},
 	"parameters": {
-		{target: "/fhir/$export?_until=2026-01-01T00:00:00Z", status: 400, code: "not-supported", param: "_until"},
-		{target: "/fhir/$export?_typeFilter=Patient%3Factive=true", status: 400, code: "not-supported", param: "_typeFilter"},
-		{target: "/fhir/$export?_elements=id", status: 400, code: "not-supported", param: "_elements"},
 		{target: "/fhir/Patient/$export?patient=Patient/p1", status: 400, code: "not-supported", param: "patient"},
-		{target: "/fhir/$export?includeAssociatedData=LatestProvenanceResources",
-			status: 400, code: "not-supported", param: "includeAssociatedData"},
-		{target: "/fhir/$export?organizeOutputBy=Patient", status: 400, code: "not-supported", param: "organizeOutputBy"},
+		{target: "/fhir/$export?patient=Patient/p1", status: 400, code: "not-supported", param: "patient"},
+		{target: "/fhir/$export?includeAssociatedData=_nope", status: 400, code: "not-supported",
+			param: "includeAssociatedData"},
+		{target: "/fhir/$export?organizeOutputBy=Slot", status: 400, code: "not-supported", param: "organizeOutputBy"},
+		{target: "/fhir/$export?allowPartialManifests=yes", status: 400, code: "value", param: "allowPartialManifests"},
+		{target: "/fhir/$export?_elements=Patient.name.family", status: 400, code: "not-supported", param: "_elements"},
+		{target: "/fhir/$export?_format=xml", status: 400, code: "not-supported", param: "_format"},
 		{target: "/fhir/$export?_TYPE=Patient", status: 400, code: "not-supported", param: "_TYPE"},
 		{target: "/fhir/$export?_type%5B%5D=Patient", status: 400, code: "not-supported", param: "_type[]"},
 		{target: "/fhir/$export?_type%20=Patient", status: 400, code: "not-supported", param: "_type "},
@@ -88,10 +91,9 @@ var badRequests = map[string][]bad{
 		{target: "/fhir/$export?_type=Patient;_since=2026-01-01T00:00:00Z", status: 400, code: "structure"},
 	},
 	"methods": {
-		{method: "POST", target: "/fhir/$export", status: 405, code: "not-supported"},
-		{method: "POST", target: "/fhir/Patient/%24export", status: 405, code: "not-supported",
-			headers: aliceAuth + "\r\nContent-Type: application/fhir+json\r\nContent-Length: 2\r\n\r\n{}"},
 		{method: "PUT", target: "/fhir/$export", status: 405, code: "not-supported"},
+		{method: "PATCH", target: "/fhir/Group/ward/$export", status: 405, code: "not-supported"},
+		{method: "POST", target: "/fhir/metadata", status: 405, code: "not-supported"},
 		{method: "DELETE", target: "/fhir/$export", status: 405, code: "not-supported"},
 		{method: "OPTIONS", target: "/fhir/$export", status: 405, code: "not-supported"},
 		{method: "HEAD", target: "/fhir/$export", status: 405},
@@ -113,13 +115,95 @@ var badRequests = map[string][]bad{
 		{target: "/fhir/./$export", status: 404, code: "not-found"},
 		{target: "/fhir/Patient%2F$export", status: 404, code: "not-found"},
 		{target: "/fhir/Patient/../$export", status: 404, code: "not-found"},
-		{target: "/fhir/Group/g1/$export", status: 404, code: "not-found"},
 		{target: "/fhir/Observation/$export", status: 404, code: "not-found"},
 		{target: "/bulk-export", status: 404, code: "not-found"},
 		{target: "/bulk-export/", status: 404, code: "not-found"},
+		{target: "/fhir/OperationDefinition/import", status: 404, code: "not-found"},
+		{target: "/fhir/OperationDefinition", status: 404, code: "not-found"},
 		{target: "*", status: 404, code: "not-found"},
 		{method: "CONNECT", target: "evil.example:80", status: 404, code: "not-found"},
 		{target: "http://evil.example", status: 404, code: "not-found"},
+	},
+	"groups": {
+		{target: "/fhir/Group/absent/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/absent/%24export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/%2e%2e/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/..%2fPatient/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/%00/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/a%20b/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/" + strings.Repeat("a", 65) + "/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group//$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/ward/more/$export", status: 404, code: "not-found"},
+		{target: "/fhir/Group/theory/$export", status: 400, code: "not-supported", param: "Group"},
+		{target: "/fhir/Group/ward/$export?_type=Organization", status: 400, code: "not-supported", param: "_type"},
+		{target: "/fhir/Group/ward/$export", headers: "Authorization: Bearer narrow",
+			status: 403, code: "forbidden", param: "level"},
+		{target: "/fhir/Group/ward/$export", headers: "Authorization: Bearer other", status: 404, code: "not-found"},
+		{method: "POST", target: "/fhir/Group/ward/$export", headers: aliceBody(patientBody("p2")),
+			status: 400, code: "not-found", param: "patient"},
+		{method: "POST", target: "/fhir/Patient/$export", headers: aliceBody(patientBody("p9")),
+			status: 400, code: "not-found", param: "patient"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(patientBody("p1")),
+			status: 400, code: "not-supported", param: "patient"},
+	},
+	"bodies": {
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(`{`), status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(`null`), status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(`[]`), status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(`{"resourceType":"Patient"}`),
+			status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(`{"parameter":[]}`),
+			status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(`{"resourceType":"Parameters","parameter":{}}`),
+			status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(parameters(`{"valueString":"Patient"}`)),
+			status: 400, code: "structure", param: "body"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(parameters(`{"name":"_type"}`)),
+			status: 400, code: "structure", param: "_type"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(parameters(`{"name":"_type","valueInteger":1}`)),
+			status: 400, code: "structure", param: "_type"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(parameters(`{"name":"_type","valueString":1}`)),
+			status: 400, code: "structure", param: "_type"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(parameters(`{"name":"_since","valueInstant":"2026"}`)),
+			status: 400, code: "value", param: "_since"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(parameters(`{"name":"_new","valueString":"x"}`)),
+			status: 400, code: "not-supported", param: "_new"},
+		{method: "POST", target: "/fhir/$export?_since=2026-01-01T00:00:00Z",
+			headers: aliceBody(parameters(`{"name":"_since","valueInstant":"2026-01-01T00:00:00Z"}`)),
+			status:  400, code: "structure", param: "_since"},
+		{method: "POST", target: "/fhir/$export?_type=%zz", headers: aliceBody(parameters()), status: 400, code: "structure"},
+		{method: "POST", target: "/fhir/$export", headers: aliceBody(strings.Repeat(" ", maxBody) + "{"),
+			status: 413, code: "too-long"},
+	},
+	"media types": {
+		{method: "POST", target: "/fhir/$export", headers: aliceAuth + "\r\nContent-Length: 2\r\n\r\n{}",
+			status: 415, code: "not-supported"},
+		{method: "POST", target: "/fhir/$export", headers: aliceAuth + "\r\n" + withBody("text/plain", "{}"),
+			status: 415, code: "not-supported"},
+		{method: "POST", target: "/fhir/$export",
+			headers: aliceAuth + "\r\n" + withBody("application/fhir+xml", "<Parameters/>"),
+			status:  415, code: "not-supported"},
+		{method: "POST", target: "/fhir/$export",
+			headers: aliceAuth + "\r\n" + withBody("application/x-www-form-urlencoded", "_type=Patient"),
+			status:  415, code: "not-supported"},
+		{method: "POST", target: "/fhir/$export", headers: aliceAuth + "\r\n" + withBody(";", "{}"),
+			status: 415, code: "not-supported"},
+		{method: "POST", target: "/fhir/$export",
+			headers: aliceAuth + "\r\nContent-Encoding: gzip\r\n" + withBody("application/json", "{}"),
+			status:  415, code: "not-supported"},
+	},
+	"pages": {
+		{target: status + "?page=0", status: 404, code: "not-found"},
+		{target: status + "?page=-1", status: 404, code: "not-found"},
+		{target: status + "?page=+1", status: 404, code: "not-found"},
+		{target: status + "?page=", status: 404, code: "not-found"},
+		{target: status + "?page=one", status: 404, code: "not-found"},
+		{target: status + "?page=2", status: 404, code: "not-found"},
+		{target: status + "?page=1&page=1", status: 404, code: "not-found"},
+		{target: status + "?page=9223372036854775807", status: 404, code: "not-found"},
+		{target: status + "?page=99999999999999999999", status: 404, code: "not-found"},
+		{target: unknownID + "?page=0", status: 404, code: "not-found"},
 	},
 	"ids": {
 		{target: unknownID, status: 404, code: "not-found"},
@@ -171,7 +255,9 @@ var badRequests = map[string][]bad{
 		{target: file, headers: "Authorization: Bearer narrow", status: 403, code: "forbidden"},
 		{target: status, headers: "Authorization: Bearer bob", status: 404, code: "not-found"},
 		{target: file, headers: "Authorization: Bearer other", status: 404, code: "not-found"},
-		{target: "/fhir/$export", headers: "Authorization: Bearer trouble", status: 500, code: "exception"},
+		{target: "/fhir/$export", headers: "Authorization: Bearer trouble", status: 503, code: "transient"},
+		{method: "POST", target: "/fhir/$export", headers: "Authorization: Bearer mallory\r\n" + withBody("a/b", "{"),
+			status: 401, code: "login"},
 	},
 	"headers": {
 		{target: file, headers: aliceAuth + "\r\nRange: bytes=9999999-", status: 416, code: "value"},
@@ -181,9 +267,40 @@ var badRequests = map[string][]bad{
 	},
 }
 
+// parameters is a Parameters resource.
+func parameters(list ...string) string {
+	return `{"resourceType":"Parameters","parameter":[` + strings.Join(list, ",") + `]}`
+}
+
+func patientBody(id string) string {
+	return parameters(`{"name":"patient","valueReference":{"reference":"Patient/` + id + `"}}`)
+}
+
+// aliceBody are the headers of alice, and a body.
+func aliceBody(body string) string {
+	return aliceAuth + "\r\n" + withBody("application/fhir+json", body)
+}
+
+// wards is a source with two patients, one of whom is in a Group, and a Group
+// that is only described.
+func wards(t *testing.T, tenant string) *memsource.Source {
+	t.Helper()
+	source := memsource.New(memsource.Config{})
+	_, err := source.Load(t.Context(), tenant, strings.NewReader(resources+
+		`{"resourceType":"Group","id":"ward","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/p1"}}]}
+{"resourceType":"Group","id":"theory","type":"person","actual":false}
+{"resourceType":"Group","id":"empty","type":"person","actual":true}
+`))
+	require.NoError(t, err)
+	return source
+}
+
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
-	k := newKit(t, setup{http: httpadapter.Config{Authorize: authorize}})
+	k := newKit(t, setup{
+		core: bulkexport.Config{Source: wards(t, "north")},
+		http: httpadapter.Config{Authorize: authorize, MaxBodyBytes: maxBody},
+	})
 	k.addFile(callers["alice"].Caller, lines)
 	for topic, tests := range badRequests {
 		t.Run(topic, func(t *testing.T) {
@@ -208,6 +325,8 @@ func (b bad) check(t *testing.T, k *kit) {
 	require.Equal(t, b.status, res.status, about)
 	require.Equal(t, "application/fhir+json", res.header.Get("Content-Type"), about)
 	require.Equal(t, "no-store", res.header.Get("Cache-Control"), about)
+	later := b.status == http.StatusTooManyRequests || b.status == http.StatusServiceUnavailable
+	require.Equal(t, later, res.header.Get("Retry-After") != "", about)
 	require.Equal(t, b.status == http.StatusMethodNotAllowed, res.header.Get("Allow") != "", about)
 	require.Equal(t, b.status == http.StatusUnauthorized, res.header.Get("WWW-Authenticate") != "", about)
 	if b.method == http.MethodHead {
@@ -246,6 +365,7 @@ func TestToleratedRequests(t *testing.T) {
 		{"/fhir/$export", "Accept: application/json", 202},
 		{"/fhir/$export", "Accept: text/csv", 202},
 		{"/fhir/$export", "Accept: ", 202},
+		{"/fhir/$export", "Accept: application/fhir+json;q=0", 202},
 		{"/fhir/$export", "Authorization: Bearer", 202},
 		{"/fhir/$export", "Authorization: Bearer anything", 202},
 		{"/fhir/$export", "Content-Length: 5\r\n\r\n<xml>", 202},
@@ -261,7 +381,12 @@ func TestToleratedRequests(t *testing.T) {
 		{"http://evil.example/fhir/$export", "", 202},
 		{status, "Accept: application/fhir+ndjson", 200},
 		{status + "?_format=json", "Accept: text/html", 200},
+		{file, "Accept: application/fhir+ndjson", 200},
+		{file, "Accept: application/ndjson", 200},
 		{file, "Accept: application/json", 200},
+		{file, "Accept: text/csv", 200},
+		{file, "Authorization: Bearer anything", 200},
+		{status, "Authorization: Bearer anything", 200},
 		{file, "Authorization: Bearer", 200},
 		{file, "Accept-Encoding: ;;q=,gzip;q=", 200},
 		{file + "?any=%zz", "Content-Length: 2\r\n\r\n{}", 200},

@@ -28,21 +28,40 @@ type Config struct {
 	// JobPath is where below BaseURL status and files are. Defaults to
 	// "/bulk-export".
 	JobPath string
+
+	// Strict keeps to the letter of Bulk Data Access, as its test suites do: see
+	// the package's comment. By default requests are read liberally.
+	Strict bool
 	// DeleteStatus is the status of a successful DELETE: 204, or 202 as Bulk Data
-	// Access has it. Defaults to 204.
+	// Access has it. Defaults to 202 if Strict is set, else to 204; what is set
+	// here wins over Strict.
 	DeleteStatus int
+	// Guide is the version of the guide that manifests and kick-offs follow.
+	// Defaults to bulkexport.STU3. With bulkexport.STU4Ballot, which is
+	// experimental, a kick-off must be a POST.
+	Guide bulkexport.Guide
 
 	// Authorize says who makes a request and what it may export. It is called
 	// once for every request to an operation, from several goroutines at once.
 	// [ErrUnauthenticated] is answered with 401 and [bulkexport.ErrForbidden] with
-	// 403. Any other error means trouble: the client gets a 500, or a 503 for a
-	// timeout, and the error goes to the log, so its text must not hold tokens.
+	// 403. Any other error means trouble: the client gets a 503, and the error goes
+	// to the log, so its text must not hold tokens.
 	Authorize func(*http.Request) (bulkexport.Access, error)
 	// Open lets everybody export everything, and see every job of the client
 	// without a name. Credentials that a client sends are ignored.
 	Open bool
 
-	// Logger gets the causes of answers with status 500 and of broken downloads;
+	// MaxBodyBytes is the highest length of the body of a POST; a longer one is
+	// answered with 413. Defaults to 8 MiB, which is room for some 80,000 patients.
+	MaxBodyBytes int64
+	// PollLimit is how many times in a row a client may ask for the status of a
+	// running export without heeding Retry-After, before it is answered 429; each
+	// second allows one more. Whoever heeds Retry-After is never refused, and
+	// downloads are not limited. Each process counts for itself. Defaults to 60;
+	// -1 means no limit.
+	PollLimit int
+
+	// Logger gets the causes of answers with status 503 and of broken downloads;
 	// never query strings or tokens. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -55,7 +74,12 @@ func (c Config) withDefaults() Config {
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	c.FHIRPath = strings.TrimRight(cmp.Or(c.FHIRPath, "/fhir"), "/")
 	c.JobPath = strings.TrimRight(cmp.Or(c.JobPath, "/bulk-export"), "/")
+	if c.Strict {
+		c.DeleteStatus = cmp.Or(c.DeleteStatus, http.StatusAccepted)
+	}
 	c.DeleteStatus = cmp.Or(c.DeleteStatus, http.StatusNoContent)
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, 8<<20)
+	c.PollLimit = cmp.Or(c.PollLimit, 60)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
@@ -72,13 +96,25 @@ func (c Config) validate() error {
 	check(pathPattern.MatchString(c.FHIRPath), "FHIRPath", "must be a plain path that begins with /")
 	check(pathPattern.MatchString(c.JobPath) && c.JobPath != "", "JobPath",
 		"must be a plain path that begins with / and has a segment")
-	check(!slices.Contains([]string{c.FHIRPath, c.FHIRPath + "/Patient", path.Dir(c.FHIRPath)}, c.JobPath),
-		"JobPath", "must differ from where kick-offs are")
+	check(!c.meetsKickOffs(), "JobPath", "must differ from where kick-offs are")
 	check(c.DeleteStatus == http.StatusNoContent || c.DeleteStatus == http.StatusAccepted,
 		"DeleteStatus", "must be 204 or 202")
+	check(c.Guide == bulkexport.STU3 || c.Guide == bulkexport.STU4Ballot, "Guide", "is not one that is known")
+	check(c.MaxBodyBytes > 0, "MaxBodyBytes", "must not be negative")
+	check(c.PollLimit >= -1 && c.PollLimit <= 1_000_000, "PollLimit", "must be from -1 to 1,000,000")
 	check(c.Authorize != nil || c.Open, "Authorize", "is required, unless Config.Open makes access open")
 	check(c.Authorize == nil || !c.Open, "Open", "must be false when Config.Authorize is set")
 	return errors.Join(faults...)
+}
+
+// meetsKickOffs reports whether a path of a job can be one of a kick-off.
+func (c Config) meetsKickOffs() bool {
+	if c.JobPath == c.FHIRPath || c.JobPath == path.Dir(c.FHIRPath) {
+		return true
+	}
+	return slices.ContainsFunc([]string{"/Patient/", "/Group/", "/OperationDefinition/"}, func(name string) bool {
+		return strings.HasPrefix(c.JobPath+"/", c.FHIRPath+name)
+	})
 }
 
 // baseURLRule returns the rule that a base URL breaks, if any.

@@ -1,6 +1,7 @@
 package httpadapter_test
 
 import (
+	"math"
 	"net/http"
 	"regexp"
 	"testing"
@@ -55,11 +56,24 @@ func TestConfigFaults(t *testing.T) {
 			[]string{"JobPath"}},
 		{"jobs above", httpadapter.Config{BaseURL: "http://h", FHIRPath: "/a/b", JobPath: "/a", Open: true},
 			[]string{"JobPath"}},
+		{"jobs at Groups", httpadapter.Config{BaseURL: "http://h", JobPath: "/fhir/Group", Open: true}, []string{"JobPath"}},
+		{"jobs at a Group", httpadapter.Config{BaseURL: "http://h", JobPath: "/fhir/Group/x", Open: true},
+			[]string{"JobPath"}},
+		{"jobs at a Patient", httpadapter.Config{BaseURL: "http://h", JobPath: "/fhir/Patient/x", Open: true},
+			[]string{"JobPath"}},
+		{"jobs at definitions", httpadapter.Config{BaseURL: "http://h", JobPath: "/fhir/OperationDefinition", Open: true},
+			[]string{"JobPath"}},
+		{"guide", httpadapter.Config{BaseURL: "http://h", Guide: "5", Open: true}, []string{"Guide"}},
+		{"body", httpadapter.Config{BaseURL: "http://h", MaxBodyBytes: -1, Open: true}, []string{"MaxBodyBytes"}},
+		{"polls", httpadapter.Config{BaseURL: "http://h", PollLimit: -2, Open: true}, []string{"PollLimit"}},
+		{"many polls", httpadapter.Config{BaseURL: "http://h", PollLimit: math.MaxInt, Open: true}, []string{"PollLimit"}},
 		{"status", httpadapter.Config{BaseURL: "http://h", DeleteStatus: 200, Open: true}, []string{"DeleteStatus"}},
 		{"both", httpadapter.Config{BaseURL: "http://h", Authorize: hook, Open: true}, []string{"Open"}},
 		{
-			"all at once", httpadapter.Config{BaseURL: "h", FHIRPath: "a b", JobPath: "..", DeleteStatus: -1},
-			[]string{"BaseURL", "FHIRPath", "JobPath", "DeleteStatus", "Authorize"},
+			"all at once", httpadapter.Config{
+				BaseURL: "h", FHIRPath: "a b", JobPath: "..", DeleteStatus: -1, Guide: "x", MaxBodyBytes: -1, PollLimit: -9,
+			},
+			[]string{"BaseURL", "FHIRPath", "JobPath", "DeleteStatus", "Guide", "MaxBodyBytes", "PollLimit", "Authorize"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,6 +101,9 @@ func TestConfigIsEnough(t *testing.T) {
 	for _, config := range []httpadapter.Config{
 		{BaseURL: "http://localhost:8080", Open: true},
 		{BaseURL: "HTTPS://fhir.example.org/", Open: true, DeleteStatus: http.StatusAccepted},
+		{BaseURL: "http://h", JobPath: "/fhir/jobs", Guide: bulkexport.STU4Ballot, Strict: true, PollLimit: -1, Open: true},
+		{BaseURL: "http://h", FHIRPath: "/", JobPath: "/jobs", MaxBodyBytes: 1, PollLimit: 1, Open: true},
+		{BaseURL: "http://h", FHIRPath: "/a/b/c", JobPath: "/a", Open: true},
 		{BaseURL: "https://[::1]:8443/a/b~c-d_e.f/", FHIRPath: "/r4/", JobPath: "/r4/jobs", Open: true},
 	} {
 		_, err := httpadapter.New(newExporter(t), config)

@@ -24,6 +24,7 @@ func (d *download) WriteHeader(status int) {
 	if status < http.StatusBadRequest {
 		if d.compress {
 			header.Del("Content-Length") // not known
+			header.Set("Accept-Ranges", "none")
 		}
 		d.ResponseWriter.WriteHeader(status)
 		return
@@ -37,8 +38,9 @@ func (d *download) WriteHeader(status int) {
 	case d.content.failed() != nil:
 		// Also when http.ServeContent takes it for a bad range, since clients
 		// take that for the end of the file.
-		status = http.StatusInternalServerError
-		refusal.Code, refusal.Diagnostics = "exception", "The file could not be read."
+		status = http.StatusServiceUnavailable
+		setRetryAfter(d, busyTime)
+		refusal.Code, refusal.Diagnostics = "transient", "The file could not be read. Try again later."
 	case status == http.StatusPreconditionFailed:
 		refusal.Code, refusal.Diagnostics = "conflict", "The file is not the one that If-Match names."
 	default:

@@ -8,10 +8,19 @@ import (
 	"github.com/bulkexport/bulkexport"
 )
 
+// fileMediaTypes are what clients call a file of lines of JSON. Files themselves
+// have the first one.
+var fileMediaTypes = []string{
+	"application/fhir+ndjson", "application/ndjson", "application/fhir+json", "application/json",
+}
+
 // File answers the download of an output file, whole or by ranges, with GET or
 // HEAD. It needs the path values "id" and "file".
 func (h *Handler) File(w http.ResponseWriter, r *http.Request) {
 	access, err := h.authorize(r)
+	if err == nil && h.cfg.Strict && !accepts(r, fileMediaTypes...) {
+		err = errNotAcceptable
+	}
 	if err != nil {
 		h.fail(w, r, err)
 		return

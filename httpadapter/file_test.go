@@ -196,15 +196,19 @@ func TestEncodings(t *testing.T) {
 			res, head := k.get(file, header), k.do("HEAD", file, header)
 			require.Equal(t, http.StatusOK, res.status)
 			require.Empty(t, head.body)
-			for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Vary", "Content-Type"} {
+			for _, name := range []string{
+				"Accept-Ranges", "Content-Encoding", "Content-Length", "ETag", "Vary", "Content-Type",
+			} {
 				require.Equal(t, res.header.Get(name), head.header.Get(name), name)
 			}
 			if !test.zipped {
+				require.Equal(t, "bytes", res.header.Get("Accept-Ranges"))
 				require.Empty(t, res.header.Get("Content-Encoding"))
 				require.Equal(t, lines, string(res.body))
 				return
 			}
 			require.Equal(t, "gzip", res.header.Get("Content-Encoding"))
+			require.Equal(t, "none", res.header.Get("Accept-Ranges"))
 			require.NotEqual(t, etag(lines), res.header.Get("ETag"))
 			require.Empty(t, res.header.Get("Content-Length"))
 			require.Less(t, len(res.body), len(lines))
@@ -318,8 +322,9 @@ func TestFileCannotSeek(t *testing.T) {
 	file.seek = func() error { return errors.New("disk is on fire") }
 	k := newBrokenKit(t, file, nil)
 	res := k.get(status+"/Patient.ndjson", "Range: bytes=5-")
-	require.Equal(t, http.StatusInternalServerError, res.status, "a 416 would mean that the client has it all")
-	require.Equal(t, "exception", outcomeOf(t, res.body).Issue[0].Code)
+	require.Equal(t, http.StatusServiceUnavailable, res.status, "a 416 would mean that the client has it all")
+	require.Equal(t, "5", res.header.Get("Retry-After"))
+	require.Equal(t, "transient", outcomeOf(t, res.body).Issue[0].Code)
 	require.NotContains(t, string(res.body), "fire")
 	require.Contains(t, k.log.String(), "disk is on fire")
 }

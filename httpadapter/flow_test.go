@@ -98,13 +98,16 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// gatedSource says when it is read, and waits to be let on.
+// gatedSource says when Patients are read, and waits to be let on.
 type gatedSource struct {
 	*memsource.Source
 	entered, gate chan struct{}
 }
 
 func (s gatedSource) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
+	if q.Type != "Patient" {
+		return s.Source.Resources(ctx, q)
+	}
 	return func(yield func(bulkexport.Resource, error) bool) {
 		s.entered <- struct{}{}
 		select {
@@ -195,7 +198,7 @@ func TestMounts(t *testing.T) {
 		{
 			name:  "beside the host's handlers",
 			paths: [2]string{"/fhir/$export", "/bulk-export/"},
-			hosts: []string{"/fhir/Patient/p1", "/fhir/metadata", "/bulk-exports", "/"},
+			hosts: []string{"/fhir/Patient/p1", "/fhir/metadata", "/fhir/Group/g1", "/bulk-exports", "/"},
 			setup: setup{mount: func(h *httpadapter.Handler) http.Handler {
 				mux := http.NewServeMux()
 				mux.HandleFunc("/fhir/", host)
@@ -210,13 +213,16 @@ func TestMounts(t *testing.T) {
 		{
 			name:  "beside patterns with methods and wildcards",
 			paths: [2]string{"/fhir/Patient/$export", "/bulk-export/"},
-			hosts: []string{"/fhir/Patient/p1", "/fhir/Patient"},
+			hosts: []string{"/fhir/Patient/p1", "/fhir/Patient", "/fhir/Group/g1", "/fhir/Group/g1/$everything"},
 			setup: setup{mount: func(h *httpadapter.Handler) http.Handler {
 				mux := http.NewServeMux()
 				mux.HandleFunc("GET /fhir/{type}/{id}", host)
 				mux.HandleFunc("GET /fhir/{type}", host)
+				mux.HandleFunc("GET /fhir/{type}/{id}/{operation}", host)
+				mux.HandleFunc("POST /fhir/{type}", host)
 				for _, pattern := range h.Patterns() {
 					mux.Handle("GET "+pattern, h)
+					mux.Handle("POST "+pattern, h)
 				}
 				return mux
 			}},

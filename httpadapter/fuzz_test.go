@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,6 +51,36 @@ func FuzzKickOffQuery(f *testing.F) {
 	})
 }
 
+// FuzzPrefer sends any Prefer headers: none makes a kick-off fail, and what is
+// said to be applied is what was asked for.
+func FuzzPrefer(f *testing.F) {
+	for _, test := range preferTests {
+		f.Add(test.header, "")
+		f.Add("handling=strict", test.header)
+	}
+	k := newKit(f, setup{})
+	f.Fuzz(func(t *testing.T, first, second string) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fhir/$export", nil)
+		r.Header["Prefer"] = []string{first, second}
+		w := httptest.NewRecorder()
+		k.handler.ServeHTTP(w, r)
+		require.Equal(t, http.StatusAccepted, w.Code)
+		jobs, err := k.store.Jobs(t.Context(), bulkexport.JobFilter{})
+		require.NoError(t, err)
+		require.Len(t, jobs, 1)
+		require.NoError(t, k.store.DeleteJob(t.Context(), jobs[0].ID))
+		applied, req := w.Header().Get("Preference-Applied"), jobs[0].Request
+		asked := strings.ToLower(first + second)
+		for preference, is := range map[string]bool{
+			"handling=lenient": req.Lenient, "separate-export-status": req.SeparateStatus,
+		} {
+			require.Equal(t, is, strings.Contains(applied, preference))
+			name, _, _ := strings.Cut(preference, "=")
+			require.False(t, is && !strings.Contains(asked, name))
+		}
+	})
+}
+
 // FuzzPath asks for any path as the owner of a job and as somebody else: only
 // the one path of its file has it, and only for its owner.
 func FuzzPath(f *testing.F) {
@@ -63,9 +95,11 @@ func FuzzPath(f *testing.F) {
 	k.addFile(callers["alice"].Caller, lines)
 	f.Fuzz(func(t *testing.T, path string) {
 		target, err := url.ParseRequestURI(path)
-		if err != nil || target.Path == "/fhir/$export" || target.Path == "/fhir/Patient/$export" {
+		open := []string{"/fhir/$export", "/fhir/Patient/$export", "/fhir/metadata"}
+		if err != nil || slices.Contains(open, target.Path) || strings.HasPrefix(target.Path, "/fhir/OperationDefinition/") {
 			return
 		}
+		target.RawQuery = ""
 		for _, token := range []string{"alice", "bob"} {
 			r := (&http.Request{Method: http.MethodGet, URL: target}).WithContext(t.Context())
 			w := serve(k.handler, r, token)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 var (
 	kickOffPattern = regexp.MustCompile(`/bulk-export/[a-z2-7]{26}\b`)
 	requestPattern = regexp.MustCompile(`under [A-Z2-7]{26}\.`)
+	datePattern    = regexp.MustCompile(`"date":"[^"]+"`)
 )
 
 // golden compares a whole answer with a file.
@@ -42,6 +44,7 @@ func (k *kit) golden(name string, res response) {
 	got = strings.ReplaceAll(got, jobID, "{job}")
 	got = kickOffPattern.ReplaceAllString(got, "/bulk-export/{new}")
 	got = requestPattern.ReplaceAllString(got, "under {request}.")
+	got = datePattern.ReplaceAllString(got, `"date":"{date}"`)
 
 	path := filepath.Join("testdata", name+".golden")
 	if *update {
@@ -133,6 +136,63 @@ func TestGoldenStatus(t *testing.T) {
 	}
 }
 
+// TestGoldenManifests has manifests of several pages, of the ballot's form, and
+// the statuses of clients that keep the job's apart.
+func TestGoldenManifests(t *testing.T) {
+	t.Parallel()
+	part := func(name string, done bool, files ...bulkexport.File) bulkexport.Part {
+		return bulkexport.Part{Type: name, Total: 4, Seen: int64(len(files)), Done: done, Files: files}
+	}
+	newFile := func(name string) bulkexport.File {
+		return bulkexport.File{Name: name, Type: name, Kind: bulkexport.FileOutput, Count: 1, Size: 10, SHA256: "aa"}
+	}
+	half := []bulkexport.Part{part("Condition", true, newFile("Condition")), part("Patient", false)}
+	whole := []bulkexport.Part{half[0], part("Patient", true, newFile("Patient"))}
+	faulty := []bulkexport.Part{part("Patient", true, newFile("Patient"), bulkexport.File{
+		Name: "e", Type: "OperationOutcome", Kind: bulkexport.FileError, Count: 2, Size: 20, SHA256: "ee",
+		Severities: map[string]int64{"error": 2, "warning": 1},
+	})}
+	partial := bulkexport.ExportRequest{AllowPartial: true}
+	separate := bulkexport.ExportRequest{SeparateStatus: true}
+	for _, test := range []struct {
+		name    string
+		target  string
+		state   bulkexport.JobState
+		request bulkexport.ExportRequest
+		parts   []bulkexport.Part
+		guide   bulkexport.Guide
+	}{
+		{name: "partial-none", state: bulkexport.JobRunning, request: partial, parts: half[1:]},
+		{name: "partial-first", state: bulkexport.JobRunning, request: partial, parts: half},
+		{name: "partial-next-waits", target: "?page=2", state: bulkexport.JobRunning, request: partial, parts: half},
+		{name: "partial-linked", state: bulkexport.JobCompleted, request: partial, parts: whole},
+		{name: "partial-last", target: "?page=2", state: bulkexport.JobCompleted, request: partial, parts: whole},
+		{name: "partial-beyond", target: "?page=3", state: bulkexport.JobCompleted, request: partial, parts: whole},
+		{name: "separate-running", state: bulkexport.JobRunning, request: separate, parts: half},
+		{name: "separate-completed", state: bulkexport.JobCompleted, request: separate, parts: whole},
+		{name: "separate-failed", state: bulkexport.JobFailed, request: separate},
+		{name: "ballot", state: bulkexport.JobCompleted, parts: faulty, guide: bulkexport.STU4Ballot},
+		{name: "counted-errors", state: bulkexport.JobCompleted, parts: faulty},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			k := newKit(t, setup{
+				core: bulkexport.Config{ManifestFiles: 1},
+				http: httpadapter.Config{Guide: test.guide},
+			})
+			job := bulkexport.Job{
+				ID: jobID, State: test.state, Request: test.request,
+				StartedAt: now.Add(-30 * time.Second), TransactionTime: now.Add(-30 * time.Second),
+			}
+			if test.state == bulkexport.JobFailed {
+				job.FailureReason = "The export failed while writing Patient resources."
+			}
+			k.addJob(job, slices.Clone(test.parts)...)
+			k.golden("status-"+test.name, k.get(status+test.target))
+		})
+	}
+}
+
 func TestGoldenAnswers(t *testing.T) {
 	t.Parallel()
 	token := "Authorization: Bearer alice"
@@ -146,6 +206,12 @@ func TestGoldenAnswers(t *testing.T) {
 		{"kickoff-faults", "GET", "/fhir/$export?_since=yesterday&_type=Patient,,Patent&_until=2026", []string{token}},
 		{"kickoff-malformed-query", "GET", "/fhir/$export?_type=%zz", []string{token}},
 		{"kickoff-post", "POST", "/fhir/$export", []string{token}},
+		{"kickoff-put", "PUT", "/fhir/$export", []string{token}},
+		{"kickoff-group-unknown", "GET", "/fhir/Group/absent/$export", []string{token}},
+		{"kickoff-preferences", "GET", "/fhir/$export",
+			[]string{token, "Prefer: respond-async, separate-export-status; handling=lenient"}},
+		{"kickoff-body-malformed", "POST", "/fhir/$export", []string{token, withBody("application/fhir+json", "{}")}},
+		{"kickoff-body-xml", "POST", "/fhir/$export", []string{token, withBody("application/fhir+xml", "<P/>")}},
 		{"kickoff-without-token", "GET", "/fhir/$export", nil},
 		{"kickoff-wrong-token", "GET", "/fhir/$export", []string{"Authorization: Bearer mallory"}},
 		{"kickoff-forbidden", "GET", "/fhir/$export", []string{"Authorization: Bearer suspended"}},

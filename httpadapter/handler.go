@@ -3,24 +3,49 @@
 //
 //	GET    {BaseURL}/fhir/$export             kick-off, system level
 //	GET    {BaseURL}/fhir/Patient/$export     kick-off, Patient level
+//	GET    {BaseURL}/fhir/Group/{id}/$export  kick-off, Group level
+//	POST   to the same                        kick-off with Parameters
 //	GET    {BaseURL}/bulk-export/{id}         status, manifest
 //	DELETE {BaseURL}/bulk-export/{id}         cancel, clean up
 //	GET    {BaseURL}/bulk-export/{id}/{file}  download
+//	GET    {BaseURL}/fhir/metadata            CapabilityStatement
 //
 // A [Handler] answers all of them and can be mounted on any mux. A host with a
-// router of its own takes [Handler.KickOff], [Handler.Status], [Handler.Delete]
-// and [Handler.File] one by one. The last three read r.PathValue("id") and
-// r.PathValue("file"); where a router does not set these, r.SetPathValue does.
+// router of its own takes [Handler.KickOff], [Handler.Status], [Handler.Delete],
+// [Handler.File] and [Handler.Metadata] one by one. They read r.PathValue("id")
+// and r.PathValue("file"); where a router does not set these, r.SetPathValue
+// does.
+//
+// # Two faces
+//
+// Requests are read liberally: every kick-off is taken for an asynchronous one,
+// whatever its Prefer and Accept headers say, and DELETE is answered with 204.
+// [Config].Strict keeps to the letter of the guide instead, as public test suites
+// do: DELETE is 202, a kick-off needs "Prefer: respond-async", and an Accept
+// header that does not admit what there is makes a kick-off or a download a 406.
+// A request without Accept is fine in both.
+//
+// The preferences handling=lenient and separate-export-status are honoured in
+// both, and Preference-Applied says so.
 //
 // Every error, wrong paths and methods included, is an OperationOutcome. Its
 // media type is application/json for clients that accept only that, and
-// application/fhir+json for all others. Nothing else is negotiated, and there is
-// no 406: manifests are application/json, files application/fhir+ndjson, whole
-// or by ranges, and gzip for clients that accept it.
+// application/fhir+json for all others. Manifests are application/json whatever
+// a client accepts, files application/fhir+ndjson. Trouble of the server is 503
+// with Retry-After and an issue code that clients try again for; a 500 says that
+// the export itself has failed.
+//
+// # Downloads
+//
+// Files are sent whole or by ranges, and with gzip to clients that accept it and
+// ask for no range. A range is always one of the plain file: compressed bytes are
+// made on the way and have no positions to go back to, which their Accept-Ranges
+// says.
 //
 // A download takes as long as the client needs. An http.Server with a
 // WriteTimeout or a ReadTimeout cuts long ones off; clients resume them with
-// Range and If-Range. Use ReadHeaderTimeout instead.
+// Range and If-Range. Use ReadHeaderTimeout instead: the bodies of kick-offs are
+// bounded here, in time and in length.
 package httpadapter
 
 import (
@@ -38,6 +63,9 @@ type Handler struct {
 	exporter *bulkexport.Exporter
 	cfg      Config
 	root     string // path of BaseURL: empty, or begins with /
+	can      bulkexport.Capabilities
+	polls    *polls
+	metadata metadata
 	mux      *http.ServeMux
 }
 
@@ -56,22 +84,35 @@ func New(exporter *bulkexport.Exporter, cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{exporter: exporter, cfg: cfg, root: base.Path}
+	h := &Handler{
+		exporter: exporter, cfg: cfg, root: base.Path,
+		can: exporter.Capabilities(), polls: newPolls(cfg.PollLimit),
+	}
+	h.metadata = newMetadata(h.can, cfg.BaseURL+cfg.FHIRPath)
 	h.mux = h.routes()
 	return h, nil
 }
 
+// levels are all that there are; which of them are offered is the exporter's to
+// say.
+func levels() []bulkexport.Level {
+	return []bulkexport.Level{bulkexport.LevelSystem, bulkexport.LevelPatient, bulkexport.LevelGroup}
+}
+
 func (h *Handler) routes() *http.ServeMux {
-	job := h.root + h.cfg.JobPath + "/{id}"
+	base, job := h.root+h.cfg.FHIRPath, h.root+h.cfg.JobPath+"/{id}"
 	mux := http.NewServeMux()
-	for _, level := range []bulkexport.Level{bulkexport.LevelSystem, bulkexport.LevelPatient} {
-		mux.Handle(h.root+h.exportPath(level), h.KickOff(level))
+	for _, level := range levels() {
+		mux.Handle(h.root+h.exportPath(level, "{id}"), h.KickOff(level))
 	}
 	mux.HandleFunc("GET "+job, h.Status)
 	mux.HandleFunc("DELETE "+job, h.Delete)
 	mux.HandleFunc("GET "+job+"/{file}", h.File)
 	mux.HandleFunc(job, h.refuseMethod("DELETE, GET, HEAD"))
 	mux.HandleFunc(job+"/{file}", h.refuseMethod("GET, HEAD"))
+	mux.HandleFunc("GET "+base+"/metadata", h.Metadata)
+	mux.HandleFunc(base+"/metadata", h.refuseMethod("GET, HEAD"))
+	mux.HandleFunc("GET "+base+"/OperationDefinition/{id}", h.OperationDefinition)
 	mux.HandleFunc("/", h.notFound)
 	return mux
 }
@@ -84,13 +125,15 @@ func (h *Handler) routes() *http.ServeMux {
 //
 // They name no method, so that wrong ones are answered here too. Where
 // http.ServeMux finds that in conflict with a pattern that does, such as
-// "GET /fhir/{type}/{id}", "GET "+pattern goes along with it.
+// "GET /fhir/{type}/{id}", "GET "+pattern and "POST "+pattern go along with it,
+// and for the last pattern "DELETE "+pattern. What describes the exporter is
+// left to the host: see [Handler.Metadata].
 func (h *Handler) Patterns() []string {
-	return []string{
-		h.root + h.exportPath(bulkexport.LevelSystem),
-		h.root + h.exportPath(bulkexport.LevelPatient),
-		h.root + h.cfg.JobPath + "/",
+	var patterns []string
+	for _, level := range levels() {
+		patterns = append(patterns, h.root+h.exportPath(level, "{id}"))
 	}
+	return append(patterns, h.root+h.cfg.JobPath+"/")
 }
 
 // ServeHTTP implements http.Handler. Paths are those below BaseURL; whatever is
@@ -125,12 +168,17 @@ func (h *Handler) authorize(r *http.Request) (bulkexport.Access, error) {
 	return h.cfg.Authorize(r)
 }
 
-// exportPath returns the path of a kick-off, below BaseURL.
-func (h *Handler) exportPath(level bulkexport.Level) string {
-	if level == bulkexport.LevelPatient {
+// exportPath returns the path of a kick-off, below BaseURL. The group counts for
+// its level only.
+func (h *Handler) exportPath(level bulkexport.Level, group string) string {
+	switch level {
+	case bulkexport.LevelPatient:
 		return h.cfg.FHIRPath + "/Patient/$export"
+	case bulkexport.LevelGroup:
+		return h.cfg.FHIRPath + "/Group/" + group + "/$export"
+	default:
+		return h.cfg.FHIRPath + "/$export"
 	}
-	return h.cfg.FHIRPath + "/$export"
 }
 
 // jobURL returns the absolute URL of a job's status, or, with the public name of

@@ -195,6 +195,28 @@ func (k *kit) get(target string, headers ...string) response {
 	return res
 }
 
+// post sends a body of JSON.
+func (k *kit) post(target, body string, headers ...string) response {
+	k.Helper()
+	return k.do("POST", target, append(headers, withBody("application/fhir+json", body))...)
+}
+
+// withBody is what follows the other headers of a request with a body.
+func withBody(mediaType, body string) string {
+	return fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n\r\n%s", mediaType, len(body), body)
+}
+
+// accepted returns the request of the job that an answer tells of.
+func (k *kit) accepted(res response) bulkexport.ExportRequest {
+	k.Helper()
+	require.Equal(k, http.StatusAccepted, res.status, "%s", res.body)
+	id, ok := strings.CutPrefix(res.header.Get("Content-Location"), k.base+"/bulk-export/")
+	require.True(k, ok, "%s", res.header)
+	job, err := k.store.Job(k.Context(), id)
+	require.NoError(k, err)
+	return job.Request
+}
+
 func (k *kit) send(method, target string, headers ...string) net.Conn {
 	k.Helper()
 	var d net.Dialer

@@ -2,6 +2,7 @@ package httpadapter
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,6 +15,24 @@ func outcomeMediaType(r *http.Request) string {
 		return "application/json"
 	}
 	return "application/fhir+json"
+}
+
+// accepts reports whether the client accepts one of the media types, which are
+// below application (RFC 9110, section 12.5.1). Without Accept it accepts all.
+func accepts(r *http.Request, mediaTypes ...string) bool {
+	accept := r.Header.Values("Accept")
+	if strings.TrimSpace(strings.Join(accept, "")) == "" {
+		return true
+	}
+	return slices.ContainsFunc(mediaTypes, func(mediaType string) bool {
+		// The most specific one that is named counts.
+		for _, name := range []string{mediaType, "application/*", "*/*"} {
+			if q := quality(accept, name); q != unnamed {
+				return q > 0
+			}
+		}
+		return false
+	})
 }
 
 // wantsGzip reports whether the client accepts gzip and does not prefer the

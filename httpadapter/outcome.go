@@ -1,86 +1,26 @@
 package httpadapter
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 
 	"github.com/bulkexport/bulkexport"
 )
 
-// ErrUnauthenticated is what Config.Authorize returns, wrapped or not, for a
-// request that has no credentials, or none that are valid. The client is
-// answered 401 with a challenge for a Bearer token.
-var ErrUnauthenticated = errors.New("not authenticated")
-
-// What is wrong with a request before it gets to the exporter.
-var (
-	errMalformedQuery = errors.New("malformed query string")
-	errNoSuchPath     = errors.New("no such path")
-	errMethod         = errors.New("method not allowed")
-)
-
-// answer is what an error becomes on the wire. code is a FHIR issue type;
-// clients try again after "transient" and the codes below it, which are
-// "exception" and "timeout".
-type answer struct {
-	status int
-	code   string
-	text   string
-}
-
-// answerTo is the table of errors and their answers. Texts are fixed: whatever
-// else an error says is not for clients, but for [bulkexport.RequestError].
-func answerTo(err error) answer {
-	var fault *bulkexport.RequestError
-	switch {
-	case errors.Is(err, ErrUnauthenticated):
-		return answer{http.StatusUnauthorized, "login", "A valid access token is required."}
-	case errors.Is(err, bulkexport.ErrForbidden):
-		return answer{http.StatusForbidden, "forbidden", "This client may not have what it asked for."}
-	case errors.Is(err, bulkexport.ErrJobNotFound):
-		return answer{http.StatusNotFound, "not-found",
-			"There is no such export job. It never existed, has expired or was deleted."}
-	case errors.Is(err, bulkexport.ErrFileNotFound):
-		return answer{http.StatusNotFound, "not-found", "The export job has no such file."}
-	case errors.As(err, &fault):
-		return answer{status: http.StatusBadRequest} // its issues speak for themselves
-	case errors.Is(err, errMalformedQuery):
-		return answer{http.StatusBadRequest, "structure", "The query string is malformed: parameters are " +
-			"joined by &, and % begins an escape of two hexadecimal digits."}
-	case errors.Is(err, errNoSuchPath):
-		return answer{http.StatusNotFound, "not-found", "There is nothing under this path."}
-	case errors.Is(err, errMethod):
-		return answer{http.StatusMethodNotAllowed, "not-supported", "The method is not supported here."}
-	case errors.Is(err, bulkexport.ErrStopped):
-		return answer{http.StatusServiceUnavailable, "transient", "The server is stopping. Try again later."}
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return answer{http.StatusServiceUnavailable, "timeout", "The server took too long. Try again later."}
-	case errors.Is(err, context.Canceled):
-		return answer{http.StatusServiceUnavailable, "transient", "The request was interrupted. Try again."}
-	}
-	return answer{http.StatusInternalServerError, "exception", "The server could not answer."}
-}
-
-// busySeconds is the Retry-After of a 503: such trouble is short, or it ends by
-// hand.
-const busySeconds = 5
-
-// fail answers with what an error becomes. The cause of a 500 goes to the log,
-// under an id that the client is given.
+// fail answers with what an error becomes. The cause of an unknown one goes to
+// the log, under an id that the client is given.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	a := answerTo(err)
-	switch a.status {
-	case http.StatusUnauthorized:
+	if a.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", challenge(r))
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", strconv.Itoa(busySeconds))
-	case http.StatusInternalServerError:
+	}
+	if a.retryAfter > 0 {
+		setRetryAfter(w, a.retryAfter)
+	}
+	if a.unknown {
 		id := rand.Text()
 		h.cfg.Logger.ErrorContext(r.Context(), "export request",
 			"method", r.Method, "pattern", r.Pattern, "request", id, "error", err)

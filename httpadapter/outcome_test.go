@@ -17,6 +17,7 @@ import (
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/httpadapter"
+	"github.com/bulkexport/bulkexport/sink/memsink"
 	"github.com/bulkexport/bulkexport/store/memstore"
 )
 
@@ -67,20 +68,20 @@ func (s brokenStore) UpdateJob(
 	return bulkexport.Job{}, s.err
 }
 
+// TestStoreIsDown never sees a 500: clients take that for the end of an export.
 func TestStoreIsDown(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		err    error
-		status int
 		code   string
 		logged bool
 	}{
-		{"refused", errors.New("dial 10.0.0.7: connection refused"), 500, "exception", true},
-		{"slow", fmt.Errorf("query: %w", context.DeadlineExceeded), 503, "timeout", false},
-		{"slow network", fmt.Errorf("read 10.0.0.7: %w", os.ErrDeadlineExceeded), 503, "timeout", false},
-		{"canceled", fmt.Errorf("query: %w", context.Canceled), 503, "transient", false},
-		{"stopped", bulkexport.ErrStopped, 503, "transient", false},
+		{"refused", errors.New("dial 10.0.0.7: connection refused"), "transient", true},
+		{"slow", fmt.Errorf("query: %w", context.DeadlineExceeded), "timeout", false},
+		{"slow network", fmt.Errorf("read 10.0.0.7: %w", os.ErrDeadlineExceeded), "timeout", false},
+		{"canceled", fmt.Errorf("query: %w", context.Canceled), "transient", false},
+		{"stopped", bulkexport.ErrStopped, "transient", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -89,8 +90,8 @@ func TestStoreIsDown(t *testing.T) {
 				"GET " + unknownID + "/Patient.ndjson"} {
 				method, target, _ := strings.Cut(request, " ")
 				res := k.do(method, target+"?_type=AuditEvent", "Authorization: Bearer hidden")
-				require.Equal(t, test.status, res.status)
-				require.Equal(t, test.status == http.StatusServiceUnavailable, res.header.Get("Retry-After") == "5")
+				require.Equal(t, http.StatusServiceUnavailable, res.status)
+				require.Equal(t, "5", res.header.Get("Retry-After"))
 				issue := outcomeOf(t, res.body).Issue[0]
 				require.Equal(t, test.code, issue.Code)
 				require.NotContains(t, issue.Diagnostics, "10.0.0.7")
@@ -103,6 +104,26 @@ func TestStoreIsDown(t *testing.T) {
 			require.NotContains(t, k.log.String(), "AuditEvent")
 		})
 	}
+}
+
+// TestSinkIsDown has a file that cannot be opened, or is not what it was.
+func TestSinkIsDown(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, setup{core: bulkexport.Config{Sink: closedSink{memsink.New()}}})
+	k.addFile(bulkexport.Caller{}, lines)
+	res := k.get(file)
+	require.Equal(t, http.StatusServiceUnavailable, res.status)
+	require.Equal(t, "5", res.header.Get("Retry-After"))
+	require.Equal(t, "transient", outcomeOf(t, res.body).Issue[0].Code)
+	require.Contains(t, k.log.String(), "bucket is closed")
+	require.Equal(t, http.StatusOK, k.get(status).status, "the status does not need the sink")
+}
+
+// closedSink opens nothing.
+type closedSink struct{ *memsink.Sink }
+
+func (closedSink) Open(context.Context, string, string) (bulkexport.FileReader, error) {
+	return nil, errors.New("bucket is closed")
 }
 
 func TestStoppedExporter(t *testing.T) {

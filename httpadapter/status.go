@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,34 +13,86 @@ import (
 
 // Status answers the status request: progress while the export runs, the
 // manifest when it is completed, an OperationOutcome when it failed. It needs
-// the path value "id".
+// the path value "id". A manifest of several pages has them under "?page=2" and
+// so on, which the links in it say.
 func (h *Handler) Status(w http.ResponseWriter, r *http.Request) {
 	access, err := h.authorize(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	status, err := h.exporter.Status(r.Context(), access, r.PathValue("id"))
+	status, err := h.status(access, r)
 	switch {
 	case err != nil:
 		h.fail(w, r, err)
-	case status.Job.State == bulkexport.JobCompleted:
-		h.writeManifest(w, status)
 	case status.Job.State == bulkexport.JobFailed:
 		// "processing" is not one of the codes that clients try again for.
-		writeOutcome(w, r, http.StatusInternalServerError,
-			issue{Severity: "error", Code: "processing", Diagnostics: status.Job.FailureReason})
+		failure := issue{Severity: "error", Code: "processing", Diagnostics: status.Job.FailureReason}
+		writeOutcome(w, r, jobStatus(w, status, http.StatusInternalServerError), failure)
+	case status.Job.State == bulkexport.JobCompleted:
+		w.Header().Set("Expires", status.Job.ExpiresAt.UTC().Format(http.TimeFormat))
+		writeJSON(w, "application/json", jobStatus(w, status, http.StatusOK), h.manifest(status))
 	default:
-		writeProgress(w, status)
+		h.writeRunning(w, status)
 	}
 }
 
-func (h *Handler) writeManifest(w http.ResponseWriter, status bulkexport.Status) {
+// status returns the status of the job that is asked for, unless it is asked for
+// too often.
+func (h *Handler) status(access bulkexport.Access, r *http.Request) (bulkexport.Status, error) {
+	page, err := pageNumber(r)
+	if err != nil {
+		return bulkexport.Status{}, err
+	}
+	id := r.PathValue("id")
+	key := polled{access.Caller, id, page}
+	if wait := h.polls.take(key); wait > 0 {
+		return bulkexport.Status{}, &hotPollError{wait}
+	}
+	status, err := h.exporter.StatusPage(r.Context(), access, id, page)
+	switch {
+	case errors.Is(err, bulkexport.ErrFileNotFound):
+		err = errNoSuchPage
+	case errors.Is(err, bulkexport.ErrJobNotFound), err == nil && status.Job.State.Ended():
+		// There is no Retry-After to heed.
+		h.polls.forget(key)
+	}
+	return status, err
+}
+
+// pageNumber returns the page of the manifest that is asked for.
+func pageNumber(r *http.Request) (int, error) {
+	pages, given := r.URL.Query()["page"]
+	if !given {
+		return 1, nil
+	}
+	page, err := strconv.ParseUint(pages[0], 10, 24) // far beyond any, and not near to an overflow
+	if err != nil || page == 0 || len(pages) > 1 {
+		return 0, errNoSuchPage
+	}
+	return int(page), nil
+}
+
+// jobStatus returns the HTTP status for that of a job. They differ where the
+// client has asked for it (Bulk Data Access, "separate-export-status").
+func jobStatus(w http.ResponseWriter, status bulkexport.Status, code int) int {
+	if !status.Job.Request.SeparateStatus {
+		return code
+	}
+	w.Header().Set("X-Export-Status", fmt.Sprintf("%d %s", code, http.StatusText(code)))
+	return http.StatusOK
+}
+
+func (h *Handler) manifest(status bulkexport.Status) bulkexport.Manifest {
+	id := status.Job.ID
 	manifest := bulkexport.NewManifest(status, h.cfg.Authorize != nil, func(name string) string {
-		return h.jobURL(status.Job.ID, name)
+		return h.jobURL(id, name)
 	})
-	w.Header().Set("Expires", status.Job.ExpiresAt.UTC().Format(http.TimeFormat))
-	writeJSON(w, "application/json", http.StatusOK, manifest)
+	manifest.Guide = h.cfg.Guide
+	if status.More {
+		manifest.Next = fmt.Sprintf("%s?page=%d", h.jobURL(id), status.Page+1)
+	}
+	return manifest
 }
 
 // progress is the body of the status of a running export.
@@ -49,20 +102,34 @@ type progress struct {
 	Progress float64 `json:"progress"`
 }
 
-func writeProgress(w http.ResponseWriter, status bulkexport.Status) {
+func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) {
 	counts := strconv.FormatInt(status.Progress.Done, 10)
 	if status.Progress.Total >= 0 {
 		counts = fmt.Sprintf("%d / %d", status.Progress.Done, status.Progress.Total)
 	}
 	fraction, _ := status.Progress.Fraction()
-	header := w.Header()
 	// Clients read a number and a percent sign first, and at most 100 characters.
-	header.Set("X-Progress", fmt.Sprintf("%.0f%% (%s resources)", math.Round(100*fraction), counts))
-	// Seconds only: some clients poll without pause when they find a date.
-	header.Set("Retry-After", strconv.Itoa(int(status.RetryAfter/time.Second)))
-	writeJSON(w, "application/json", http.StatusAccepted, progress{
-		Status:   "in-progress",
-		Message:  fmt.Sprintf("Export in progress (%s resources processed)", counts),
-		Progress: fraction,
-	})
+	w.Header().Set("X-Progress", fmt.Sprintf("%.0f%% (%s resources)", math.Round(100*fraction), counts))
+	setRetryAfter(w, status.RetryAfter)
+	code := jobStatus(w, status, http.StatusAccepted)
+	switch req := status.Job.Request; {
+	case status.Ready:
+		writeJSON(w, "application/json", code, h.manifest(status))
+	case req.AllowPartial || req.SeparateStatus:
+		// Such clients may take whatever body there is for a manifest.
+		protect(w)
+		w.WriteHeader(code)
+	default:
+		writeJSON(w, "application/json", code, progress{
+			Status:   "in-progress",
+			Message:  fmt.Sprintf("Export in progress (%s resources processed)", counts),
+			Progress: fraction,
+		})
+	}
+}
+
+// setRetryAfter rounds up to whole seconds. It is never a date: some clients
+// poll without pause when they find one.
+func setRetryAfter(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 }

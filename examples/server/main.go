@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	exporter, err := bulkexport.New(bulkexport.Config{
+	cfg := bulkexport.Config{
 		Source:           source,
 		Store:            store,
 		Sink:             sink,
@@ -81,9 +81,15 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		Logger:           log,
 		MaxFileResources: opts.maxResources,
 		MaxFileBytes:     opts.maxBytes,
+		MaxClientExports: opts.maxClientExports,
+		MaxTenantExports: opts.maxTenantExports,
 		TTL:              opts.ttl,
 		Lease:            opts.lease,
-	})
+	}
+	if opts.rate > 0 {
+		cfg.Filter = newPacer(opts.rate).keep
+	}
+	exporter, err := bulkexport.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -103,7 +109,7 @@ func openDatabase(opts options) (*database.DB, error) {
 // openSource makes the records available, and loads them first if there are none.
 func openSource(
 	ctx context.Context, db *gorm.DB, opts options, log *slog.Logger,
-) (bulkexport.ResourceSource, error) {
+) (*gormsource.Repository, error) {
 	records, err := gormsource.NewRepository(db, gormsource.RepositoryConfig{})
 	if err != nil {
 		return nil, err
@@ -113,9 +119,6 @@ func openSource(
 	}
 	if err := load(ctx, records, opts, log); err != nil {
 		return nil, fmt.Errorf("load records: %w", err)
-	}
-	if opts.rate > 0 {
-		return newPacedSource(records, opts.rate), nil
 	}
 	return records, nil
 }
@@ -129,7 +132,9 @@ func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts opt
 	defer func() { _ = listener.Close() }() // for errors; serve has closed it otherwise
 	cfg := httpadapter.Config{
 		BaseURL:      cmp.Or(opts.baseURL, "http://"+listener.Addr().String()),
+		Strict:       opts.strict,
 		DeleteStatus: opts.deleteStatus,
+		PollLimit:    opts.pollLimit,
 		Logger:       log,
 	}
 	if len(opts.tokens) > 0 {
@@ -144,6 +149,6 @@ func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts opt
 	if err := exporter.Start(ctx); err != nil {
 		return err
 	}
-	log.Info("listening", "try", "curl -i '"+cfg.BaseURL+"/fhir/$export'")
+	log.Info("listening", "try", "curl -i -H 'Prefer: respond-async' '"+cfg.BaseURL+"/fhir/$export'")
 	return serve(ctx, listener, handler, exporter)
 }

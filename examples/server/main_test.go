@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -88,6 +89,52 @@ func TestRateShowsProgressAndDeleteEndsIt(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, p.baseURL+job, "").status)
 }
 
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-dir", t.TempDir(), "-strict")
+	require.Equal(t, http.StatusBadRequest, request(t, http.MethodGet, p.baseURL+"/fhir/$export", "").status)
+
+	// What the server proposes works.
+	command := regexp.MustCompile(`curl -i -H '(.+): (.+)' '(.+)'`).FindStringSubmatch(p.log.String())
+	require.NotNil(t, command, p.log.String())
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, command[3], nil)
+	require.NoError(t, err)
+	req.Header.Set(command[1], command[2])
+	got := send(t, req, "")
+	require.Equal(t, http.StatusAccepted, got.status, got.body)
+	job := got.header.Get("Content-Location")
+	require.Equal(t, http.StatusAccepted, request(t, http.MethodDelete, job, "").status)
+	require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, job, "").status)
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-dir", t.TempDir(), "-generate", generate, "-rate", "1",
+		"-max-client-exports", "1", "-max-tenant-exports", "2", "-poll-limit", "1",
+		"-token", "a=one@default", "-token", "b=two@default", "-token", "c=three@default")
+	job := kickOff(t, p, "a")
+	tooMany := func(method, url, token string) {
+		t.Helper()
+		got := request(t, method, url, token)
+		require.Equal(t, http.StatusTooManyRequests, got.status, got.body)
+		require.Regexp(t, `^[1-9]\d*$`, got.header.Get("Retry-After"))
+	}
+	tooMany(http.MethodGet, p.baseURL+"/fhir/$export", "a")
+	kickOff(t, p, "b")
+	tooMany(http.MethodGet, p.baseURL+"/fhir/$export", "c")
+	require.Eventually(t, func() bool {
+		return request(t, http.MethodGet, p.baseURL+job, "a").status == http.StatusTooManyRequests
+	}, time.Minute, time.Millisecond, "polls without pause")
+}
+
+func TestMetadataNeedsNoToken(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-dir", t.TempDir(), "-token", "a=one@default")
+	got := request(t, http.MethodGet, p.baseURL+"/fhir/metadata", "")
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, got.body, `"definition":"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"`)
+}
+
 func TestExportGoesOnAfterACrash(t *testing.T) {
 	t.Parallel()
 	args := []string{
@@ -145,6 +192,8 @@ func TestFaultsAreReportedBeforeListening(t *testing.T) {
 		"Config.BaseURL":            {"-base-url", "fhir.example.org"},
 		"Config.DeleteStatus":       {"-delete-status", "200"},
 		"Config.MaxFileResources":   {"-max-file-resources", "-1"},
+		"Config.MaxClientExports":   {"-max-client-exports", "-1"},
+		"Config.PollLimit":          {"-poll-limit", "-2"},
 		"no such file or directory": {"-data", "absent"},
 		"open database":             {"-db", "postgres://127.0.0.1:1/none"},
 	} {

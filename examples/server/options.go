@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/bulkexport/bulkexport/examples/internal/dataset"
@@ -20,9 +19,12 @@ type options struct {
 	maxResources  int64
 	maxBytes      int64
 	ttl, lease    time.Duration
+	strict        bool
 	deleteStatus  int
 	tokens        tokens
 	rate          float64
+
+	maxClientExports, maxTenantExports, pollLimit int
 }
 
 func parseOptions(args []string, output io.Writer) (options, error) {
@@ -40,7 +42,13 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.Int64Var(&o.maxBytes, "max-file-bytes", 0, "`bytes` in a file at most (default 256 MiB)")
 	flags.DurationVar(&o.ttl, "ttl", 24*time.Hour, "how long finished exports are kept")
 	flags.DurationVar(&o.lease, "lease", 15*time.Second, "after what `time` work of a process that died is taken over")
-	flags.IntVar(&o.deleteStatus, "delete-status", http.StatusNoContent, "`status` of a successful DELETE: 204 or 202")
+	flags.BoolVar(&o.strict, "strict", false, "keep to the letter of Bulk Data Access, as its test suites do")
+	flags.IntVar(&o.deleteStatus, "delete-status", 0,
+		"`status` of a successful DELETE: 204 or 202 (default 204, with -strict 202)")
+	flags.IntVar(&o.maxClientExports, "max-client-exports", 0, "unfinished exports of a client: `N` (default: no limit)")
+	flags.IntVar(&o.maxTenantExports, "max-tenant-exports", 0, "unfinished exports of a tenant: `N` (default: no limit)")
+	flags.IntVar(&o.pollLimit, "poll-limit", 0,
+		"let a client poll `N` times in a row without heeding Retry-After (default 60, -1: no limit)")
 	flags.Var(&o.tokens, "token", "let `TOKEN=CLIENT@TENANT` in, may be repeated (default: open to everybody)")
 	flags.Float64Var(&o.rate, "rate", 0, "export `N` resources per second at most (default: no limit)")
 	if err := flags.Parse(args); err != nil {

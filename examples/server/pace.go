@@ -2,50 +2,11 @@ package main
 
 import (
 	"context"
-	"iter"
 	"sync"
 	"time"
 
 	"github.com/bulkexport/bulkexport"
 )
-
-// fullSource is a source with every optional ability.
-type fullSource interface {
-	bulkexport.ResourceSource
-	bulkexport.SourceClock
-	bulkexport.SourceCounter
-	bulkexport.SourceSplitter
-	bulkexport.SourceConsistency
-}
-
-// pacedSource slows reading down. It overrides one method and passes the others
-// on: a decorator that embedded ResourceSource alone would hide the abilities
-// that the exporter looks for.
-type pacedSource struct {
-	fullSource
-	pacer *pacer
-}
-
-// newPacedSource returns a source that yields so many resources per second, in
-// all its streams together.
-func newPacedSource(source fullSource, perSecond float64) *pacedSource {
-	return &pacedSource{source, &pacer{interval: time.Duration(float64(time.Second) / perSecond)}}
-}
-
-// Resources implements bulkexport.ResourceSource.
-func (s *pacedSource) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
-	return func(yield func(bulkexport.Resource, error) bool) {
-		for resource, err := range s.fullSource.Resources(ctx, q) {
-			if waitErr := s.pacer.wait(ctx); waitErr != nil {
-				yield(bulkexport.Resource{}, waitErr)
-				return
-			}
-			if !yield(resource, err) {
-				return
-			}
-		}
-	}
-}
 
 // pacer lets one caller pass in each interval. It is safe for concurrent use.
 type pacer struct {
@@ -53,6 +14,18 @@ type pacer struct {
 
 	mu   sync.Mutex
 	next time.Time
+}
+
+// newPacer lets so many pass per second.
+func newPacer(perSecond float64) *pacer {
+	return &pacer{interval: time.Duration(float64(time.Second) / perSecond)}
+}
+
+// keep is a bulkexport.FilterFunc that keeps each resource, when it is its turn.
+// A source that waits would do as well, but would have to pass on each of the
+// abilities that the exporter looks for.
+func (p *pacer) keep(ctx context.Context, _ bulkexport.Job, _ string, resource []byte) ([]byte, error) {
+	return resource, p.wait(ctx)
 }
 
 // wait returns when it is the caller's turn, or with the error of ctx.

@@ -16,14 +16,14 @@ import (
 func TestPaceIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		paced := newPacedSource(sourceOf(t, 1001), 2500)
+		p := newPacer(2500)
 		began := time.Now()
-		seen := 0
-		for _, err := range paced.Resources(t.Context(), allPatients) {
+		resource := []byte(`{"resourceType":"Patient"}`)
+		for range 1001 {
+			kept, err := p.keep(t.Context(), bulkexport.Job{}, "Patient", resource)
 			require.NoError(t, err)
-			seen++
+			require.Equal(t, resource, kept)
 		}
-		require.Equal(t, 1001, seen)
 		require.InDelta(t, 0.4, time.Since(began).Seconds(), 0.001)
 	})
 }
@@ -31,24 +31,14 @@ func TestPaceIsKept(t *testing.T) {
 func TestPausingEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		paced := newPacedSource(sourceOf(t, 3), 0.001)
+		p := newPacer(0.001)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		var seen []error
-		for _, err := range paced.Resources(ctx, allPatients) {
-			seen = append(seen, err)
-		}
-		require.Len(t, seen, 2, "the first resource does not wait, the second one does")
-		require.NoError(t, seen[0])
-		require.ErrorIs(t, seen[1], context.DeadlineExceeded)
+		require.NoError(t, p.wait(ctx), "the first one does not wait")
+		require.ErrorIs(t, p.wait(ctx), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
 	})
-}
-
-var allPatients = bulkexport.Query{
-	Scope: bulkexport.Scope{Level: bulkexport.LevelSystem},
-	Type:  "Patient",
 }
 
 func sourceOf(t *testing.T, patients int) *memsource.Source {

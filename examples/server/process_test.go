@@ -42,7 +42,9 @@ var listening = regexp.MustCompile(`msg=listening .*'(http://[^/]+)/`)
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{ended: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	// Tests poll without pause; one that does not want to says so in its args.
+	args = append([]string{"-addr", "127.0.0.1:0", "-poll-limit", "-1"}, args...)
+	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Env = append(os.Environ(), runAsServer+"=1")
 	reader, writer := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = writer, writer
@@ -109,6 +111,11 @@ func request(t *testing.T, method, url, token string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	require.NoError(t, err)
+	return send(t, req, token)
+}
+
+func send(t *testing.T, req *http.Request, token string) answer {
+	t.Helper()
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

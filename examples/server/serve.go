@@ -23,7 +23,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, exp
 		IdleTimeout:       2 * time.Minute,
 		// No WriteTimeout: a download takes as long as the client needs. And no
 		// ReadTimeout, which would cancel the context of a request that is being
-		// answered; requests have no bodies anyway.
+		// answered; the bodies of kick-offs have a bound of their own.
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
