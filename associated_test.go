@@ -1,7 +1,9 @@
 package bulkexport_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +87,18 @@ func TestProvenanceNeedsAccess(t *testing.T) {
 	})
 }
 
+// everywhere is a source whose data belong to every population.
+type everywhere struct{ *memsource.Source }
+
+func (s everywhere) Types(ctx context.Context, _ bulkexport.Scope) ([]string, error) {
+	return s.Source.Types(ctx, bulkexport.Scope{Tenant: "north", Level: bulkexport.LevelSystem})
+}
+
+func (s everywhere) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
+	q.Level = bulkexport.LevelSystem
+	return s.Source.Resources(ctx, q)
+}
+
 func TestAssociatedDataOfTheHost(t *testing.T) {
 	t.Parallel()
 	staff := memsource.New(memsource.Config{Now: func() time.Time { return time.Unix(0, 0) }})
@@ -92,12 +106,14 @@ func TestAssociatedDataOfTheHost(t *testing.T) {
 		_, err := staff.Put("north", fmt.Appendf(nil, `{"resourceType":"Practitioner","id":"%d"}`, i))
 		require.NoError(t, err)
 	}
-	cfg := bulkexport.Config{AssociatedData: map[string]bulkexport.ResourceSource{"_staff": staff}}
+	cfg := bulkexport.Config{AssociatedData: map[string]bulkexport.ResourceSource{"_staff": everywhere{staff}}}
 	inClinic(t, cfg, func(t *testing.T, c *clinic) {
 		c.put("Patient/a")
 		require.Equal(t, []string{"Patient/a"}, c.names("system", ""))
 		require.Equal(t, []string{"Patient/a", "Practitioner/0", "Practitioner/1", "Practitioner/2"},
 			c.names("system", "includeAssociatedData=_staff"))
+		require.Len(t, c.names("patient", "includeAssociatedData=_staff"), 4, "also from outside the compartment")
+		require.Equal(t, []string{"Patient/a"}, c.names("system", "includeAssociatedData=_staff&_type=Patient"))
 		c.refused(c.parameters("system", "includeAssociatedData=_nope"), "includeAssociatedData", "not-supported")
 	})
 }

@@ -64,7 +64,8 @@ type Config struct {
 	// AssociatedData are this server's own values of includeAssociatedData, each
 	// of which begins with "_". Its source is asked for what to add to the
 	// export, by the same queries as Source, and must not repeat what that has.
-	// _type and Access.Types hold for it too.
+	// _type and Access.Types hold for it too, but at Patient and Group level it
+	// may add types from outside the Patient compartment.
 	AssociatedData map[string]ResourceSource
 	// Observer is told what happens.
 	Observer Observer

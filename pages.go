@@ -63,9 +63,11 @@ func page(job Job, parts []Part, number, size int) (files []OutputFile, ready, m
 	if !ended {
 		errors = slices.DeleteFunc(errors, func(f OutputFile) bool { return f.part != PartNotices })
 	}
+	if number < 1 || number > 1+len(data)/size {
+		return nil, false, false
+	}
 	first, last := (number-1)*size, number*size
-	switch {
-	case number < 1, number > 1 && first >= len(data), !ended && last > len(data):
+	if number > 1 && first == len(data) || !ended && last > len(data) {
 		return nil, false, false
 	}
 	return append(data[first:min(last, len(data)):min(last, len(data))], errors...), true, last < len(data)

@@ -2,6 +2,7 @@ package bulkexport_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"testing/synctest"
 
@@ -73,6 +74,8 @@ func TestPartialManifests(t *testing.T) {
 		require.Equal(t, []string{"Account_00003.ndjson", "Basic.ndjson"}, publicNames(second))
 		require.False(t, k.page(id, 3).Ready)
 		require.False(t, k.status(whole).Ready, "only who asked gets a page early")
+		_, err := k.exporter.StatusPage(t.Context(), alice, whole, 2)
+		require.ErrorIs(t, err, bulkexport.ErrFileNotFound, "nor will he have several")
 		k.content(id, "Account_00003.ndjson") // can be fetched at once
 		for name, job := range map[string]string{"Basic_00002.ndjson": id, "Account.ndjson": whole} {
 			_, err := k.exporter.OpenFile(t.Context(), alice, job, name)
@@ -86,7 +89,7 @@ func TestPartialManifests(t *testing.T) {
 		last := k.page(id, 4)
 		require.True(t, last.Ready && !last.More)
 		require.Equal(t, []string{"Basic_00004.ndjson", "Basic_00005.ndjson"}, publicNames(last))
-		for _, number := range []int{0, -1, 5} {
+		for _, number := range []int{0, -1, 5, math.MaxInt, math.MinInt} {
 			_, err := k.exporter.StatusPage(t.Context(), alice, id, number)
 			require.ErrorIs(t, err, bulkexport.ErrFileNotFound)
 		}

@@ -80,7 +80,12 @@ func (p *planner) planTypes(ctx context.Context, source ResourceSource, associat
 		return hostFault("list resource types: %w", err)
 	}
 	p.step()
-	for _, name := range p.e.selectTypes(p.job.Request, available) {
+	wanted := p.e.exports
+	if associated != "" {
+		wanted = p.e.asks
+	}
+	types := filter(available, func(name string) bool { return wanted(p.job.Request, name) })
+	for _, name := range normal(types) {
 		if err := p.split(ctx, source, Part{Type: name, Associated: associated}); err != nil {
 			return err
 		}
@@ -175,19 +180,18 @@ func cutRange(whole Part, cuts [][]byte) []Part {
 	return parts
 }
 
-// selectTypes returns the types to read, sorted: of those that have data, those
-// that are to be exported.
-func (e *Exporter) selectTypes(req ExportRequest, available []string) []string {
-	return normal(filter(available, func(name string) bool { return e.exports(req, name) }))
+// asks reports whether a request may have resources of the type: this server
+// exports it, and it was asked for.
+func (e *Exporter) asks(req ExportRequest, name string) bool {
+	return e.types[name] && (req.Types == nil || slices.Contains(req.Types, name))
 }
 
-// exports reports whether resources of the type are what a request asks for:
-// this server exports it, it was asked for, and the level can hold it. Where
-// Provenance comes as associated data, it does not come for itself.
+// exports reports whether resources of the type are what a request asks for: it
+// may have them, and the level can hold them. Where Provenance comes as
+// associated data, it does not come for itself.
 func (e *Exporter) exports(req ExportRequest, name string) bool {
 	switch {
-	case !e.types[name]:
-	case req.Types != nil && !slices.Contains(req.Types, name):
+	case !e.asks(req, name):
 	case req.Level != LevelSystem && !e.cfg.FHIRVersion.IsPatientCompartmentType(name):
 	case name == provenanceType && slices.ContainsFunc(req.Associated, isProvenanceValue):
 	default:
@@ -204,7 +208,7 @@ func (e *Exporter) blockTypes(req ExportRequest) []string {
 // exportedTypes returns all types that a request asks for, sorted, whether or
 // not they have data.
 func (e *Exporter) exportedTypes(req ExportRequest) []string {
-	return e.selectTypes(req, lo.Keys(e.types))
+	return normal(filter(lo.Keys(e.types), func(name string) bool { return e.exports(req, name) }))
 }
 
 func scopeOf(job Job) Scope {

@@ -31,7 +31,8 @@ type Status struct {
 	Files []OutputFile
 	// EmptyTypes are the types that were asked for by name and of which there is
 	// no resource in the export. Dropped counts the resources that the host's
-	// filter dropped. Only for completed exports.
+	// filter dropped. Only for completed exports of which no page was shown
+	// before, since a page never changes.
 	EmptyTypes []string
 	Dropped    int64
 }
@@ -60,12 +61,14 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 	}
 	status.Progress = progressOf(job, parts)
 	status.Files, status.Ready, status.More = page(job, parts, number, e.cfg.ManifestFiles)
-	if job.State == JobCompleted {
-		if !status.Ready {
-			return Status{}, ErrFileNotFound
+	switch {
+	case !status.Ready && (job.State == JobCompleted || number > 1 && !job.Request.AllowPartial):
+		return Status{}, ErrFileNotFound
+	case job.State == JobCompleted:
+		if job.PublishedAt.IsZero() {
+			status.EmptyTypes = emptyTypes(job, parts)
+			status.Dropped = lo.SumBy(parts, func(p Part) int64 { return p.Dropped })
 		}
-		status.EmptyTypes = emptyTypes(job, parts)
-		status.Dropped = lo.SumBy(parts, func(p Part) int64 { return p.Dropped })
 		return status, nil
 	}
 	status.RetryAfter = retryAfter(job, status.Progress, e.now())

@@ -308,7 +308,9 @@ func TestLongPartsGiveWay(t *testing.T) {
 		short, err := k.exporter.KickOff(t.Context(), other,
 			bulkexport.ExportRequest{Level: bulkexport.LevelSystem, Types: []string{"Observation"}})
 		require.NoError(t, err)
-		pass(60 * time.Second)
+		// Plan, part and finish each wait for a slice of the other one, which ends
+		// with the file after it: 21 seconds.
+		pass(90 * time.Second)
 		status, err := k.exporter.Status(t.Context(), other, short.ID)
 		require.NoError(t, err)
 		require.Equal(t, bulkexport.JobCompleted, status.Job.State)
