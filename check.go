@@ -14,19 +14,22 @@ import (
 	"github.com/bulkexport/bulkexport/fhir/search"
 )
 
+// ParseRequest is the function of that name, and reports what this exporter
+// does not support as well: a client learns of all faults at once. Who asks, and
+// which Groups and patients there are, is for [Exporter.KickOff] to look at.
+func (e *Exporter) ParseRequest(p Parameters) (ExportRequest, error) {
+	req, faults := parseRequest(p)
+	e.checkParameters(&req, &faults)
+	req.Ignored = faults.ignored
+	return req, faults.err()
+}
+
 // checkRequest says whether this exporter can honour the request, and returns
 // it in normal form, narrowed to what the caller may have. It asks the source
 // about a Group and about patients only when all else is well.
 func (e *Exporter) checkRequest(ctx context.Context, access Access, req ExportRequest) (ExportRequest, error) {
-	faults := faultList{lenient: req.Lenient}
-	e.checkLevel(req, &faults)
-	req.Types = e.checkTypes(req, &faults)
-	req.checkTimes(e.now(), &faults)
-	req.Elements = e.checkElements(req.Elements, &faults)
-	req.Associated = e.checkAssociated(req.Associated, &faults)
-	req.TypeFilters = e.checkTypeFilters(req.TypeFilters, &faults)
-	req.OrganizeBy = e.checkOrganizeBy(req, &faults)
-	e.checkPatients(&req, &faults)
+	faults := faultList{lenient: req.Lenient, ignored: slices.Clone(req.Ignored)}
+	e.checkParameters(&req, &faults)
 	if err := faults.err(); err != nil {
 		return req, err
 	}
@@ -37,8 +40,20 @@ func (e *Exporter) checkRequest(ctx context.Context, access Access, req ExportRe
 	if err := e.checkPopulation(ctx, access, &req, &faults); err != nil {
 		return req, err
 	}
-	req.Ignored = append(slices.Clone(req.Ignored), faults.ignored...)
+	req.Ignored = faults.ignored
 	return req, faults.err()
+}
+
+// checkParameters leaves in the request what can be honoured.
+func (e *Exporter) checkParameters(req *ExportRequest, faults *faultList) {
+	e.checkLevel(*req, faults)
+	req.Types = e.checkTypes(*req, faults)
+	req.checkTimes(e.now(), faults)
+	req.Elements = e.checkElements(req.Elements, faults)
+	req.Associated = e.checkAssociated(req.Associated, faults)
+	req.TypeFilters = e.checkTypeFilters(req.TypeFilters, faults)
+	req.OrganizeBy = e.checkOrganizeBy(*req, faults)
+	e.checkPatients(req, faults)
 }
 
 func (e *Exporter) checkLevel(req ExportRequest, faults *faultList) {

@@ -3,7 +3,11 @@ package bulkexport
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/samber/lo"
 )
 
 // Errors that callers tell apart with errors.Is. Whatever the library adds
@@ -102,7 +106,7 @@ func (e *ResourceError) Unwrap() error { return e.Err }
 // up to maxFaults, since a long query string can hold any number of them.
 type faultList struct {
 	lenient bool
-	errs    []error
+	errs    []*RequestError
 	ignored []IgnoredParameter
 }
 
@@ -125,4 +129,10 @@ func (f *faultList) refuse(parameter, code, reason string) {
 	}
 }
 
-func (f *faultList) err() error { return errors.Join(f.errs...) }
+// err joins the faults, in the order of the parameters' names.
+func (f *faultList) err() error {
+	sorted := slices.SortedStableFunc(slices.Values(f.errs), func(a, b *RequestError) int {
+		return strings.Compare(a.Parameter, b.Parameter)
+	})
+	return errors.Join(lo.Map(sorted, func(fault *RequestError, _ int) error { return fault })...)
+}

@@ -38,12 +38,19 @@ var instantPattern = regexp.MustCompile(
 // ParseRequest reads the parameters of a kick-off request. The error joins a
 // [*RequestError] for everything that is wrong, in the order of the parameters'
 // names; where Lenient allows it, such faults are in ExportRequest.Ignored
-// instead. What this server does not support is for [Exporter.KickOff] to find.
+// instead. What a server does not support is for [Exporter.ParseRequest] or
+// [Exporter.KickOff] to find.
 //
 // A parameter that takes a list may be repeated or comma-joined (Bulk Data
 // Access, "Query Parameters"). A blank where only a '+' can have been meant
 // counts as one, since form decoding turns '+' into a blank.
 func ParseRequest(p Parameters) (ExportRequest, error) {
+	req, faults := parseRequest(p)
+	req.Ignored = faults.ignored
+	return req, faults.err()
+}
+
+func parseRequest(p Parameters) (ExportRequest, faultList) {
 	req := ExportRequest{URL: p.URL, Level: p.Level, Group: p.Group, Lenient: p.Lenient}
 	faults := faultList{lenient: p.Lenient}
 	names := lo.Keys(p.Values)
@@ -51,8 +58,7 @@ func ParseRequest(p Parameters) (ExportRequest, error) {
 	for _, name := range names {
 		req.parse(name, p.Values[name], p.Post, &faults)
 	}
-	req.Ignored = faults.ignored
-	return req, faults.err()
+	return req, faults
 }
 
 func (req *ExportRequest) parse(name string, values []string, post bool, faults *faultList) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,4 +165,26 @@ func TestLimits(t *testing.T) {
 	require.ErrorAs(t, kickOff("north", "b"), &limit)
 	require.GreaterOrEqual(t, limit.RetryAfter, time.Second)
 	require.NoError(t, kickOff("south", "a"))
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		p := c.parameters("system", "x=1&_since=now&_typeFilter=Patient%3Fx%3D1&_elements=x&includeAssociatedData=_x")
+		_, err := c.exporter.ParseRequest(p)
+		require.Error(t, err)
+		before := -1
+		for _, name := range []string{"_elements", "_since", "_typeFilter", "includeAssociatedData", "parameter x"} {
+			at := strings.Index(err.Error(), name)
+			require.Greater(t, at, before, "%s in %v", name, err)
+			before = at
+		}
+		p.Lenient = true
+		req, err := c.exporter.ParseRequest(p)
+		require.NoError(t, err)
+		require.Len(t, req.Ignored, 5)
+		job, err := c.exporter.KickOff(t.Context(), alice, req)
+		require.NoError(t, err)
+		require.Len(t, job.Request.Ignored, 5, "each once")
+	})
 }

@@ -70,7 +70,7 @@ func (h *Handler) kickOff(
 	if level == bulkexport.LevelGroup {
 		params.Group = r.PathValue("id")
 	}
-	req, err := bulkexport.ParseRequest(params)
+	req, err := h.exporter.ParseRequest(params)
 	if err != nil {
 		return bulkexport.Job{}, err
 	}
