@@ -3,7 +3,6 @@ package search
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bulkexport/bulkexport/fhir"
 )
@@ -65,8 +64,7 @@ func (c *compiler) find(p pair) (definition, *Error) {
 func refused(name string) (reason string, ok bool) {
 	switch name {
 	case "_sort", "_count", "_include", "_revinclude", "_summary", "_elements", "_total",
-		"_contained", "_containedType", "_score", "_format", "_pretty", "_offset", "_page",
-		"_maxresults", "_graph":
+		"_contained", "_containedType", "_score", "_format", "_pretty":
 		return "it controls the result of a search and is no filter criterion", true
 	case "_has":
 		return "reverse chaining is not supported", true
@@ -88,9 +86,13 @@ func (cr *criterion) setMissing(values []string) *Error {
 	return nil
 }
 
+// set compiles the values as the kind of parameter and the modifier want it.
 func (c *compiler) set(cr *criterion, d definition, modifier string, values []string) *Error {
 	if d.kind == "reference" && fhir.IsResourceType(modifier) {
-		return c.setTypedReference(cr, d, modifier, values)
+		if !d.leadsTo(modifier) {
+			return malformed("the parameter does not lead to the type that its modifier names")
+		}
+		return c.setTypedReference(cr, modifier, values)
 	}
 	switch d.kind + ":" + modifier {
 	case "token:", "token:not":
@@ -107,7 +109,7 @@ func (c *compiler) set(cr *criterion, d definition, modifier string, values []st
 	case "string:exact":
 		cr.texts = newTextTest(textExact, unescapeAll(values))
 	case "date:":
-		return setAll(&cr.dates, values, func(v string) (dateTest, *Error) { return newDateTest(v, c.Now) })
+		return c.setDates(cr, values)
 	case "number:":
 		return setAll(&cr.numbers, values, newNumberTest)
 	case "quantity:":
@@ -150,6 +152,12 @@ func unescapeAll(values []string) []string {
 	return plain
 }
 
+func (c *compiler) setDates(cr *criterion, values []string) *Error {
+	return setAll(&cr.dates, values, func(v string) (dateTest, *Error) {
+		return newDateTest(v, c.Now)
+	})
+}
+
 func (c *compiler) setReferences(cr *criterion, values []string) *Error {
 	cr.baseURLs = c.BaseURLs
 	canonical := cr.hasOther(typeReference)
@@ -158,18 +166,15 @@ func (c *compiler) setReferences(cr *criterion, values []string) *Error {
 	})
 }
 
-func (c *compiler) setTypedReference(cr *criterion, d definition, modifier string, values []string) *Error {
-	targets := strings.Fields(d.targets)
-	if !slices.Contains(targets, modifier) && !slices.Contains(targets, "Resource") {
-		return malformed("the parameter does not lead to the type that its modifier names")
-	}
+// setTypedReference is for a modifier that names the type.
+func (c *compiler) setTypedReference(cr *criterion, resourceType string, values []string) *Error {
 	cr.baseURLs = c.BaseURLs
 	cr.keep(typeReference)
 	if len(cr.paths) == 0 {
 		return unsupported("a type as modifier is not supported for canonical references")
 	}
 	return setAll(&cr.references, values, func(v string) (referenceTest, *Error) {
-		return newTypedReferenceTest(modifier, v)
+		return newTypedReferenceTest(resourceType, v)
 	})
 }
 
@@ -185,6 +190,9 @@ func (cr *criterion) setReferenceIdentifier(values []string) *Error {
 func (cr *criterion) setURIs(mode uriMode, values []string) *Error {
 	return setAll(&cr.uris, values, func(v string) (uriTest, *Error) {
 		v = unescape(v)
+		if cr.hasOther(typeCanonical) && strings.Contains(v, "|") {
+			return uriTest{}, unsupported("a version is supported in canonical references only")
+		}
 		if mode != uriWhole && !strings.Contains(v, "://") {
 			return uriTest{}, unsupported("the modifiers above and below are for URLs only")
 		}
@@ -221,16 +229,4 @@ func (cr *criterion) keep(types ...dataType) {
 
 func (cr *criterion) hasOther(typ dataType) bool {
 	return slices.ContainsFunc(cr.paths, func(p path) bool { return p.typ != typ })
-}
-
-// Options are what a query may depend on besides the resource.
-type Options struct {
-	// Now is the time that the prefix ap measures the distance of a date from.
-	// An export that gives its transactionTime here filters alike whenever it
-	// is resumed. Defaults to the time of the call.
-	Now time.Time
-	// BaseURLs are the host's own: a reference that begins with one of them
-	// means the same as without it. Without them an absolute reference is that
-	// of another server.
-	BaseURLs []string
 }

@@ -54,18 +54,21 @@ func (cr *criterion) checkToken(t *token) *Error {
 }
 
 func (p path) check(t *token) *Error {
+	code := string(t.code)
 	switch {
-	case p.typ == typeBoolean || p.typ == typeTrue:
-		if code := string(t.code); code != "true" && code != "false" {
-			return malformed("the parameter wants true or false")
-		}
-	case t.scope != oneSystem:
-	case p.typ == typeText || p.typ == typeURI || p.typ == typeContactPoint:
-		return malformed("the values of this parameter have no system")
-	case p.typ == typeCode && len(p.systems) == 0:
+	case p.typ == typeCodeableConcept || p.typ == typeCoding || p.typ == typeIdentifier:
+		return nil
+	case p.typ == typeCode && t.scope == oneSystem && len(p.systems) == 0:
 		return unsupported("the code system of this parameter is not known: ask for the code alone")
+	case p.typ == typeCode:
+		return nil
+	case t.scope != anySystem:
+		return malformed("the values of this parameter have no system")
+	case (p.typ == typeBoolean || p.typ == typeTrue) && code != "true" && code != "false":
+		return malformed("the parameter wants true or false")
+	default:
+		return nil
 	}
-	return nil
 }
 
 // setDisplay is for :text.

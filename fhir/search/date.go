@@ -60,6 +60,8 @@ func widen(s span, now int64) span {
 	return s
 }
 
+// match compares as R4's table of prefixes says. For ge and le a part of the
+// target is enough: a Period that ends on the day asked for is ge.
 func (t *dateTest) match(target span) bool {
 	switch asked := t.span; t.prefix {
 	case notEqual:
@@ -69,9 +71,9 @@ func (t *dateTest) match(target span) bool {
 	case less:
 		return target.start.before(asked.start)
 	case greaterOrEqual:
-		return asked.end.before(target.end) || asked.contains(target)
+		return asked.start.before(target.end)
 	case lessOrEqual:
-		return target.start.before(asked.start) || asked.contains(target)
+		return target.start.before(asked.end)
 	case startsAfter:
 		return !target.start.before(asked.end)
 	case endsBefore:
@@ -99,13 +101,12 @@ func (c *criterion) judgeDate(s *scanner, typ dataType) bool {
 // span reads a value of any type that has a time. It is false for one that has
 // none.
 func (s *scanner) span(typ dataType) (span, bool) {
-	switch {
-	case typ == typeDate:
+	switch typ {
+	case typeDate:
 		return parseDate(s.maybeText())
-	case s.peek() != '{':
-		s.skip()
-		return span{}, false
-	case typ == typePeriod:
+	case typeInstant:
+		return parseInstant(s.maybeText())
+	case typePeriod:
 		return s.period()
 	default:
 		return s.timing()
@@ -135,12 +136,12 @@ func (s *scanner) period() (span, bool) {
 func (s *scanner) timing() (span, bool) {
 	outer := span{latest, earliest}
 	for more := s.enter('{'); more; more = s.next('}') {
-		switch name := s.name(); {
-		case string(name) == "event" && s.peek() == '[':
+		switch name := s.name(); string(name) {
+		case "event":
 			for more := s.enter('['); more; more = s.next(']') {
 				outer.add(parseDate(s.maybeText()))
 			}
-		case string(name) == "repeat" && s.peek() == '{':
+		case "repeat":
 			for more := s.enter('{'); more; more = s.next('}') {
 				if string(s.name()) == "boundsPeriod" {
 					outer.add(s.span(typePeriod))

@@ -35,6 +35,14 @@ func parseDate(text []byte) (span, bool) {
 	return span{start, start.plus(sec, nsec)}, !r.bad
 }
 
+// parseInstant reads an instant of a resource, which R4 takes for a point in
+// time whatever its digits.
+func parseInstant(text []byte) (span, bool) {
+	s, ok := parseDate(text)
+	s.end = s.start.plus(0, 1)
+	return s, ok
+}
+
 // at returns the first instant of a day. A month of 13 is the next January.
 func at(year, month, day int) instant {
 	return instant{sec: time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Unix()}

@@ -67,6 +67,12 @@ func (d definition) judged() bool {
 		!slices.ContainsFunc(d.components, func(c component) bool { return c.paths == "" })
 }
 
+// leadsTo reports whether a reference may be to a resource of the type.
+func (d definition) leadsTo(resourceType string) bool {
+	targets := strings.Fields(d.targets)
+	return slices.Contains(targets, resourceType) || slices.Contains(targets, "Resource")
+}
+
 func definitionsOf(name string) []definition {
 	i, found := slices.BinarySearchFunc(definitions, name, func(t typeDefinitions, name string) int {
 		return strings.Compare(t.name, name)

@@ -1,5 +1,7 @@
 package search
 
+import "slices"
+
 // maxCriteria is what fits into the bit sets below, the type included.
 const maxCriteria = 64
 
@@ -9,7 +11,8 @@ const maxCriteria = 64
 type conjunction struct {
 	criteria []criterion
 	root     node
-	names    []string
+	// names are those of the first steps; the choices of an element share one.
+	names []string
 }
 
 // add joins a criterion to the tree.
@@ -20,7 +23,7 @@ func (c *conjunction) add(cr criterion) {
 		for i, s := range p.steps {
 			at = at.child(s)
 			if i == 0 {
-				at.bit = c.bit(s.name)
+				at.bit = c.bit(s.choice)
 				cr.names |= at.bit
 			}
 		}
@@ -29,23 +32,23 @@ func (c *conjunction) add(cr criterion) {
 	c.criteria = append(c.criteria, cr)
 }
 
-// bit returns the bit of a first step's name. The names that find no room share
-// the last one: a criterion that waits for them waits for the end.
+// bit returns the bit of a first step's name. They fit: no type has more than 24
+// names that parameters begin with.
 func (c *conjunction) bit(name string) uint64 {
-	for i, n := range c.names {
-		if n == name {
-			return 1 << i
-		}
+	i := slices.Index(c.names, name)
+	if i < 0 {
+		i = len(c.names)
+		c.names = append(c.names, name)
 	}
-	if len(c.names) == 63 {
-		return 1 << 63
-	}
-	c.names = append(c.names, name)
-	return 1 << (len(c.names) - 1)
+	return 1 << i
 }
 
 // holds judges the object that is next. Where it stops is not said.
 func (c *conjunction) holds(s *scanner) bool {
+	if s.peek() != '{' {
+		s.fail("want {")
+		return false
+	}
 	var found, seen uint64
 	start := s.pos
 	for i := range c.root.leaves {
@@ -57,7 +60,7 @@ func (c *conjunction) holds(s *scanner) bool {
 		if bit == 0 || s.err != nil {
 			continue
 		}
-		seen |= bit &^ (1 << 63)
+		seen |= bit
 		if verdict, known := c.verdict(found, seen); known {
 			return verdict
 		}
@@ -120,7 +123,7 @@ func (c *conjunction) item(s *scanner, n *node, found *uint64) {
 		}
 		s.pos = start
 	}
-	if len(n.children) > 0 && s.peek() == '{' {
+	if len(n.children) > 0 {
 		for more := s.enter('{'); more; more = s.next('}') {
 			c.member(s, n, found)
 		}
@@ -138,10 +141,6 @@ func (c *conjunction) item(s *scanner, n *node, found *uint64) {
 
 // meets reads the value and reports whether it meets the condition of the step.
 func (st *step) meets(s *scanner) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	if st.target != "" {
 		return s.reference().leadsTo(st.target)
 	}

@@ -3,9 +3,9 @@ package search
 import "math/big"
 
 // numberTest is a number with its prefix. R4 takes the precision it is written
-// in for eq and ne: 10 is from 9.5 up to, not including, 10.5. The other
-// prefixes take it for exact, but for ap: a tenth more or less, and no less
-// than eq.
+// in for eq and ne: 10 is from 9.5 up to, not including, 10.5, and 1e2 from 50 to
+// 150 (that is R4's rule; its example for 1e2 differs). The other prefixes take
+// it for exact, but for ap: a tenth more or less, and no less than eq.
 type numberTest struct {
 	prefix    prefix
 	exact     decimal
@@ -55,7 +55,7 @@ type bound struct {
 // comparator.
 type interval struct{ low, high bound }
 
-// reaches reports whether some number of the interval is more than n.
+// above and below report whether the end lies beyond n.
 func (b bound) above(n decimal) bool { return b.unbounded || b.at.compare(n) > 0 }
 
 func (b bound) below(n decimal) bool { return b.unbounded || b.at.compare(n) < 0 }
@@ -91,11 +91,8 @@ func (t *numberTest) match(v interval) bool {
 // contains reports whether the interval lies within the range of eq, of which
 // the high end is not a part.
 func (t *numberTest) contains(v interval) bool {
-	if v.low.unbounded || v.high.unbounded {
-		return false
-	}
-	high := v.high.at.compare(t.high)
-	return v.low.at.compare(t.low) >= 0 && (high < 0 || high == 0 && v.high.open)
+	return !v.low.unbounded && !v.high.unbounded &&
+		v.low.at.compare(t.low) >= 0 && v.high.at.compare(t.high) < 0
 }
 
 func (c *criterion) judgeNumber(s *scanner, typ dataType) bool {

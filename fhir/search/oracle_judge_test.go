@@ -51,10 +51,10 @@ func (o *oracle) meets(root node, c criterion) bool {
 	if c.modifier == "missing" {
 		return (len(found) == 0) == (c.alternatives[0].value == "true")
 	}
-	any := slices.ContainsFunc(found, func(n node) bool {
+	met := slices.ContainsFunc(found, func(n node) bool {
 		return slices.ContainsFunc(c.alternatives, func(a alternative) bool { return o.judge(n, d, c.modifier, a) })
 	})
-	return any != (c.modifier == "not")
+	return met != (c.modifier == "not")
 }
 
 func (o *oracle) judge(n node, d definition, modifier string, a alternative) bool {
@@ -92,7 +92,7 @@ func judgeToken(n node, modifier string, a alternative) bool {
 	if modifier == "text" {
 		return slices.ContainsFunc(textsOfCode(n), func(s string) bool { return judgeString(s, "", a.value) })
 	}
-	fold := slices.Contains([]string{"CodeableConcept", "Coding", "Identifier", "ContactPoint"}, n.typ)
+	fold := slices.Contains(strings.Fields("CodeableConcept Coding Identifier ContactPoint string"), n.typ)
 	for _, pair := range tokensOf(n) {
 		if modifier == "of-type" {
 			typ := node{value: n.value.(map[string]any)["type"], typ: "CodeableConcept"}
@@ -231,7 +231,7 @@ func judgeReference(n node, modifier string, a alternative) bool {
 			judgeToken(node{value: object["identifier"], typ: "Identifier"}, "", a)
 	}
 	have := text(n.value, "reference")
-	local, isOwn := strings.CutPrefix(have, ownBase+"/")
+	local := strings.TrimPrefix(have, ownBase+"/")
 	parts := literalReference.FindStringSubmatch(local)
 	want := strings.TrimPrefix(a.value, ownBase+"/")
 	if modifier != "" {
@@ -245,7 +245,6 @@ func judgeReference(n node, modifier string, a alternative) bool {
 	case strings.Contains(want, "/_history/"):
 		return local == want
 	default:
-		_ = isOwn
 		local, _, _ = strings.Cut(local, "/_history/")
 		return local == want
 	}
@@ -276,11 +275,11 @@ func judgeDate(n node, a alternative) bool {
 	case "gt":
 		return above
 	case "ge":
-		return above || contains
+		return target.to == nil || target.to.After(low)
 	case "lt":
 		return below
 	case "le":
-		return below || contains
+		return target.from == nil || target.from.Before(high)
 	case "sa":
 		return target.from != nil && !target.from.Before(high)
 	case "eb":
@@ -300,6 +299,14 @@ func periodOf(n node) (period, bool) {
 		return closedPeriod(text(n.value, "start"), text(n.value, "end"))
 	case "Timing":
 		return outerLimits(n.value.(map[string]any))
+	case "instant":
+		s, _ := n.value.(string)
+		p, ok := precise(s)
+		if ok {
+			point := p.from.Add(1)
+			p.to = &point
+		}
+		return p, ok
 	default:
 		s, _ := n.value.(string)
 		return precise(s)
@@ -407,8 +414,7 @@ func (e extent) compare(prefix, number string) bool {
 	n, _ := new(big.Rat).SetString(number)
 	half := precisionOf(number)
 	low, high := new(big.Rat).Sub(n, half), new(big.Rat).Add(n, half)
-	contains := e.low != nil && e.high != nil && e.low.Cmp(low) >= 0 &&
-		(e.high.Cmp(high) < 0 || e.high.Cmp(high) == 0 && e.strictHigh)
+	contains := e.low != nil && e.high != nil && e.low.Cmp(low) >= 0 && e.high.Cmp(high) < 0
 	reachesUp := func(x *big.Rat, orEqual bool) bool {
 		return e.high == nil || e.high.Cmp(x) > 0 || orEqual && e.high.Cmp(x) == 0 && !e.strictHigh
 	}

@@ -30,7 +30,8 @@ func (m *maker) resource(resourceType string) map[string]any {
 	r["resourceType"] = resourceType
 	r["id"] = pick(m.Rand, ids)
 	if meta, ok := m.value("Meta").(map[string]any); ok {
-		meta["lastUpdated"] = pick(m.Rand, []string{"2024-03-01T10:20:30.123+01:00", "2025-01-01T00:00:00Z"})
+		meta["lastUpdated"] = pick(m.Rand, []string{"2024-03-01T10:20:30.123+01:00",
+			"2025-01-01T00:00:00Z"})
 		r["meta"] = meta
 	}
 	r["contained"] = []any{map[string]any{
@@ -73,18 +74,26 @@ func (m *maker) element(path string) map[string]any {
 var (
 	ids     = []string{"a", "b", "1", "x-1"}
 	systems = []string{"http://s.example/1", "http://s.example/2", "urn:oid:1.2.3"}
-	codes   = []string{"a", "A", "b", "final", "active", "8480-6", "c,d", `e\f`, "g|h", "i$j", "+1 555", "k&l"}
-	words   = []string{"Zoë", "zoe", "ZOE\u0308 Müller", "Straße 5", "Łódź", "a, b", "ΣΑΣ", "50% + x", "O'Hara", "日本"}
-	dates   = []string{"2013", "2013-01", "2013-02", "2013-01-14", "2013-01-15"}
-	times   = []string{"2013", "2013-01", "2013-01-14", "2013-01-14T10:00:00Z", "2013-01-14T10:00:00.5+02:00",
+	codes   = []string{"a", "A", "b", "final", "active", "8480-6", "c,d", `e\f`, "g|h", "i$j",
+		"+1 555", "k&l"}
+	words = []string{"Zoë", "zoe", "ZOE\u0308 Müller", "Straße 5", "Łódź", "a, b", "ΣΑΣ",
+		"50% + x", "O'Hara", "日本"}
+	dates = []string{"2013", "2013-01", "2013-02", "2013-01-14", "2013-01-15"}
+	times = []string{"2013", "2013-01", "2013-01-14", "2013-01-14T10:00:00Z",
+		"2013-01-14T10:00:00.5+02:00",
 		"2013-01-14T23:30:00-05:00", "2013-01-14T10:00:00.123456Z", "nonsense"}
-	numbers  = []string{"10", "9.5", "10.5", "100", "99.5", "1e2", "-3", "0", "0.10", "0.1", "0.05", "1.5E-1", "-0.0"}
+	numbers = []string{"10", "9.5", "10.5", "100", "99.5", "1e2", "-3", "0", "0.10", "0.1", "0.05",
+		"1.5E-1", "-0.0"}
 	integers = []string{"10", "100", "0", "7", "-3"}
-	urls     = []string{"http://x.example/fhir", "http://x.example/fhir/A", "http://x.example/fhir/AB",
+	urls     = []string{"http://x.example/fhir", "http://x.example/fhir/A",
+		"http://x.example/fhir/AB",
 		"http://x.example/fhir/A/1", "http://x.example/fhir/"}
-	references = []string{"Patient/a", "Patient/1", "Practitioner/a", "Location/b", "Patient/a/_history/2",
-		"https://own.example/fhir/Patient/a", "https://other.example/fhir/Patient/a", "Organization/x-1",
-		"https://other.example/fhir/Device/1/_history/1", "urn:uuid:c3f1a5d0-1d7e-4a55-8d3b-2f0e9a7b6c11", "#a",
+	references = []string{"Patient/a", "Patient/1", "Practitioner/a", "Location/b",
+		"Patient/a/_history/2",
+		"https://own.example/fhir/Patient/a", "https://other.example/fhir/Patient/a",
+		"Organization/x-1",
+		"https://other.example/fhir/Device/1/_history/1",
+		"urn:uuid:c3f1a5d0-1d7e-4a55-8d3b-2f0e9a7b6c11", "#a",
 		"RelatedPerson/1", "Encounter/b", "Observation/a"}
 )
 
@@ -119,13 +128,17 @@ func (m *maker) value(typ string) any {
 	case "code", "id":
 		return pick(r, codes)
 	case "Coding":
-		return some(map[string]any{"system": pick(r, systems), "code": pick(r, codes), "display": pick(r, words)})
+		return some(map[string]any{"system": pick(r, systems), "code": pick(r, codes),
+			"display": pick(r, words)})
 	case "CodeableConcept":
-		return some(map[string]any{"coding": []any{m.value("Coding"), m.value("Coding")}, "text": pick(r, words)})
+		return some(map[string]any{"coding": []any{m.value("Coding"), m.value("Coding")},
+			"text": pick(r, words)})
 	case "Identifier":
-		return some(map[string]any{"system": pick(r, systems), "value": pick(r, codes), "type": m.value("CodeableConcept")})
+		return some(map[string]any{"system": pick(r, systems), "value": pick(r, codes),
+			"type": m.value("CodeableConcept")})
 	case "ContactPoint":
-		return some(map[string]any{"system": pick(r, []string{"phone", "email"}), "value": pick(r, codes)})
+		return some(map[string]any{"system": pick(r, []string{"phone", "email"}), "value": pick(r,
+			codes)})
 	case "Period":
 		return some(map[string]any{"start": pick(r, times), "end": pick(r, times)})
 	case "Timing":
@@ -134,19 +147,23 @@ func (m *maker) value(typ string) any {
 	case "Range":
 		return some(map[string]any{"low": m.value("Quantity"), "high": m.value("Quantity")})
 	case "Quantity", "Age", "Duration", "SampledData":
-		q := map[string]any{"value": m.value("decimal"), "unit": pick(r, words), "system": pick(r, systems),
+		q := map[string]any{"value": m.value("decimal"), "unit": pick(r, words), "system": pick(r,
+			systems),
 			"code": pick(r, codes)}
 		if m.chance(20) {
 			q["comparator"] = pick(r, []string{"<", "<=", ">", ">="})
 		}
 		return some(q)
 	case "Money":
-		return some(map[string]any{"value": m.value("decimal"), "currency": pick(r, []string{"EUR", "USD"})})
+		return some(map[string]any{"value": m.value("decimal"), "currency": pick(r, []string{"EUR",
+			"USD"})})
 	case "Reference":
-		return some(map[string]any{"reference": pick(r, references), "type": pick(r, []string{"Patient", "Group"}),
+		return some(map[string]any{"reference": pick(r, references), "type": pick(r,
+			[]string{"Patient", "Group"}),
 			"identifier": m.value("Identifier")})
 	case "HumanName":
-		return some(map[string]any{"family": pick(r, words), "given": []any{pick(r, words), pick(r, words)},
+		return some(map[string]any{"family": pick(r, words), "given": []any{pick(r, words), pick(r,
+			words)},
 			"text": pick(r, words), "use": "official"})
 	case "Address":
 		object := m.element("Address")
@@ -183,7 +200,8 @@ func (m *maker) modifier(d definition) string {
 	}
 	modifiers := map[string][]string{
 		"token":  {"not", "text", "of-type"},
-		"string": {"exact", "contains"}, "uri": {"above", "below"}, "reference": {"identifier", "type"},
+		"string": {"exact", "contains"}, "uri": {"above", "below"}, "reference": {"identifier",
+			"type"},
 	}[d.Type]
 	if len(modifiers) == 0 || m.chance(70) {
 		return ""
@@ -256,10 +274,12 @@ func (m *maker) token(n node, modifier *string) (alternative, bool) {
 		if len(types) == 0 || types[0][0] == "" || types[0][1] == "" {
 			return alternative{}, false
 		}
-		return alternative{scoped: true, system: types[0][0], unit: types[0][1], value: pair[1]}, true
+		return alternative{scoped: true, system: types[0][0], unit: types[0][1], value: pair[1]},
+			true
 	}
 	a := alternative{value: pair[1]}
-	if system, _, _ := strings.Cut(pair[0], ","); m.chance(50) && system != "" && n.typ != "boolean" {
+	if system, _, _ := strings.Cut(pair[0],
+		","); m.chance(50) && system != "" && n.typ != "boolean" {
 		a.scoped, a.system = true, system
 	} else if isCode && m.chance(20) {
 		a.scoped = true
@@ -370,13 +390,11 @@ func (m *maker) reference(n node, d definition, modifier *string) (alternative, 
 		return alternative{value: s}, strings.HasPrefix(s, "urn:")
 	case *modifier == "type":
 		*modifier = parts[2]
-		return alternative{value: parts[3]}, slices.Contains(d.Target, parts[2]) || d.Target[0] == "Resource"
-	case m.chance(30):
-		return alternative{value: parts[3]}, true
-	case m.chance(30):
-		s, _, _ = strings.Cut(s, "/_history/")
+		return alternative{value: parts[3]}, slices.Contains(d.Target,
+			parts[2]) || d.Target[0] == "Resource"
 	}
-	return alternative{value: s}, true
+	short, _, _ := strings.Cut(s, "/_history/")
+	return alternative{value: pick(m.Rand, []string{parts[3], s, short})}, true
 }
 
 // String writes the query as a client would.
@@ -411,9 +429,11 @@ func (a alternative) text(ofType bool) string {
 		}
 		return strings.Join(parts, "$")
 	case ofType:
-		return fmt.Sprintf("%s|%s|%s", backslash.Replace(a.system), backslash.Replace(a.unit), value)
+		return fmt.Sprintf("%s|%s|%s", backslash.Replace(a.system), backslash.Replace(a.unit),
+			value)
 	case a.scoped && a.unit != "":
-		return fmt.Sprintf("%s%s|%s|%s", a.prefix, value, backslash.Replace(a.system), backslash.Replace(a.unit))
+		return fmt.Sprintf("%s%s|%s|%s", a.prefix, value, backslash.Replace(a.system),
+			backslash.Replace(a.unit))
 	case a.scoped:
 		return backslash.Replace(a.system) + "|" + value
 	default:

@@ -6,8 +6,9 @@ import "strings"
 type dataType int
 
 const (
-	typeText dataType = iota // id, string, markdown
-	typeURI                  // uri, url
+	typeText dataType = iota // string, markdown; the element of a composite
+	typeID
+	typeURI // uri, url
 	typeCode
 	typeBoolean
 	typeTrue // any value counts as true
@@ -17,7 +18,8 @@ const (
 	typeContactPoint
 	typeName
 	typeAddress
-	typeDate // date, dateTime, instant
+	typeDate // date, dateTime
+	typeInstant
 	typePeriod
 	typeTiming
 	typeNumber
@@ -26,11 +28,12 @@ const (
 	typeRange
 	typeReference
 	typeCanonical
-	typeElement
 )
 
 func dataTypeOf(name string) dataType {
 	switch name {
+	case "id":
+		return typeID
 	case "uri", "url":
 		return typeURI
 	case "code":
@@ -51,8 +54,10 @@ func dataTypeOf(name string) dataType {
 		return typeName
 	case "Address":
 		return typeAddress
-	case "date", "dateTime", "instant":
+	case "date", "dateTime":
 		return typeDate
+	case "instant":
+		return typeInstant
 	case "Period":
 		return typePeriod
 	case "Timing":
@@ -69,8 +74,6 @@ func dataTypeOf(name string) dataType {
 		return typeReference
 	case "canonical":
 		return typeCanonical
-	case "element":
-		return typeElement
 	default:
 		return typeText
 	}
@@ -88,12 +91,16 @@ type path struct {
 // step is a member and what its value has to meet.
 type step struct {
 	name string
+	// choice is name without the type, of a choice element. An element has at
+	// most one of its choices.
+	choice string
 	// A reference has to lead to the type target; or the object has to have
 	// the member with the value.
 	target, member, value string
 }
 
-// parsePaths reads the notation of the generated table, described there.
+// parsePaths reads the notation of the generated table, which
+// internal/gen/expression.go describes.
 func parsePaths(text string) []path {
 	var paths []path
 	for field := range strings.FieldsSeq(text) {
@@ -115,7 +122,8 @@ func parsePaths(text string) []path {
 
 func parseStep(text string) step {
 	name, condition, found := strings.Cut(strings.TrimSuffix(text, ")"), "(")
-	s := step{name: name}
+	choice, typ, _ := strings.Cut(name, "+")
+	s := step{name: choice + typ, choice: choice}
 	if member, value, ok := strings.Cut(condition, "="); ok {
 		s.member, s.value = member, value
 	} else if found {

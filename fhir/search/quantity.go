@@ -1,6 +1,7 @@
 package search
 
-// quantityTest is [prefix]number, number|system|code or number||code. The unit
+// quantityTest is [prefix]number, followed or not by |system|code, |system| or
+// ||code. The unit
 // is compared as it stands; nothing is converted.
 type quantityTest struct {
 	number numberTest
@@ -14,7 +15,7 @@ const currencies = "urn:iso:std:iso:4217"
 
 func newQuantityTest(value string) (quantityTest, *Error) {
 	parts := splitEscaped(value, '|')
-	if len(parts) != 1 && len(parts) != 3 || len(parts) == 3 && parts[2] == "" {
+	if len(parts) != 1 && len(parts) != 3 || len(parts) == 3 && parts[1]+parts[2] == "" {
 		return quantityTest{}, malformed("not a quantity: want number, number|system|code or number||code")
 	}
 	number, fault := newNumberTest(parts[0])
@@ -37,7 +38,8 @@ type quantity struct {
 
 func (t *quantityTest) match(q *quantity) bool {
 	switch {
-	case t.scope == oneSystem && (string(q.system) != t.system || string(q.code) != t.code):
+	case t.scope == oneSystem && string(q.system) != t.system,
+		t.scope == oneSystem && t.code != "" && string(q.code) != t.code:
 		return false
 	case t.scope == noSystem && string(q.code) != t.code && string(q.unit) != t.code:
 		return false
@@ -51,12 +53,10 @@ func (c *criterion) judgeQuantity(s *scanner, typ dataType) bool {
 		q  quantity
 		ok bool
 	)
-	switch {
-	case s.peek() != '{':
-		s.skip()
-	case typ == typeRange:
+	switch typ {
+	case typeRange:
 		q, ok = s.rangeOf()
-	case typ == typeMoney:
+	case typeMoney:
 		q, ok = s.money()
 	default:
 		q, ok = s.quantity()
@@ -140,19 +140,15 @@ func (s *scanner) money() (quantity, bool) {
 // rangeOf reads a Range, open where it lacks a bound. Its unit is that of the
 // bounds; R4 wants them the same.
 func (s *scanner) rangeOf() (quantity, bool) {
-	if s.peek() != '{' {
-		s.skip()
-		return quantity{}, false
-	}
 	open := quantity{interval: interval{low: bound{unbounded: true}, high: bound{unbounded: true}}}
 	low, high, hasLow, hasHigh, good := open, open, false, false, true
 	for more := s.enter('{'); more; more = s.next('}') {
 		ok := true
-		switch name := s.name(); {
-		case string(name) == "low" && s.peek() == '{':
+		switch name := s.name(); string(name) {
+		case "low":
 			low, ok = s.quantity()
 			hasLow = true
-		case string(name) == "high" && s.peek() == '{':
+		case "high":
 			high, ok = s.quantity()
 			hasHigh = true
 		default:

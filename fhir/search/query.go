@@ -10,22 +10,27 @@ import (
 // SplitFilters takes one value of _typeFilter apart into queries. Clients of
 // STU2 join several by commas, while a comma may as well belong to a query; so
 // a query begins only where a resource type and a question mark follow a comma.
-// Text before the first such place stays a query, for [Compile] to refuse.
+// Blanks between the two do not count. Text before the first such place stays a
+// query, for [Compile] to refuse.
 func SplitFilters(value string) []string {
 	var filters []string
 	start := 0
 	for i := range len(value) {
-		if value[i] == ',' && beginsQuery(value[i+1:]) {
-			filters = append(filters, value[start:i])
+		if value[i] == ',' && beginsQuery(strings.TrimLeft(value[i+1:], " ")) {
+			filters = append(filters, strings.TrimLeft(value[start:i], " "))
 			start = i + 1
 		}
 	}
-	return append(filters, value[start:])
+	return append(filters, strings.TrimLeft(value[start:], " "))
 }
 
+// beginsQuery also knows the question mark of a query that was encoded twice.
 func beginsQuery(text string) bool {
-	name, _, found := strings.Cut(text, "?")
-	return found && fhir.IsResourceType(name)
+	i := strings.IndexAny(text, "?%")
+	if i < 0 || !fhir.IsResourceType(text[:i]) {
+		return false
+	}
+	return text[i] == '?' || len(text) >= i+3 && strings.EqualFold(text[i:i+3], "%3F")
 }
 
 // pair is a parameter of a query as the client wrote it, percent escapes
@@ -76,7 +81,8 @@ func checkType(resourceType string, found bool) *Error {
 	case !found:
 		return malformed("not a query: want Type?parameter=value")
 	case resourceType == "":
-		return unsupported("a search over all types cannot be a filter: the query has to begin with a resource type")
+		return unsupported("a search over all types cannot be a filter: " +
+			"the query has to begin with a resource type")
 	case strings.Contains(resourceType, "/"):
 		return unsupported("a search within a compartment or on an instance cannot be a filter: " +
 			"the query has to begin with a resource type")

@@ -121,10 +121,6 @@ func (c *criterion) judgeReference(s *scanner, typ dataType) bool {
 }
 
 func (s *scanner) reference() reference {
-	if s.peek() != '{' {
-		s.skip()
-		return reference{}
-	}
 	var text, declared []byte
 	for more := s.enter('{'); more; more = s.next('}') {
 		switch name := s.name(); string(name) {
@@ -143,10 +139,6 @@ func (s *scanner) reference() reference {
 
 // referenceIdentifier reads a Reference and judges its identifier.
 func (s *scanner) referenceIdentifier(tokens []token) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	met := false
 	for more := s.enter('{'); more; more = s.next('}') {
 		if string(s.name()) == "identifier" {

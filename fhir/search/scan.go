@@ -37,10 +37,11 @@ func (s *scanner) peek() byte {
 //
 //	for more := s.enter('{'); more; more = s.next('}')
 //
-// whose body reads one member or element whole.
+// whose body reads one member or element whole. A value of another kind is
+// passed over: it has none.
 func (s *scanner) enter(open byte) bool {
-	if s.err != nil || s.peek() != open {
-		s.fail("want " + string(rune(open)))
+	if s.peek() != open || s.err != nil {
+		s.skip()
 		return false
 	}
 	s.pos++

@@ -16,15 +16,18 @@
 //
 // Where R4 leaves a choice, or where it matters:
 //
-//   - Codes of CodeableConcept, Coding, Identifier and ContactPoint are
-//     compared without case, as R4 advises; system URIs, ids, and elements of
-//     type code, uri and boolean to the letter.
+//   - Tokens are compared without case in CodeableConcept, Coding, Identifier,
+//     ContactPoint and string, as R4 advises where a code system says nothing
+//     else; system URIs, ids, and elements of type code and uri to the letter.
 //   - Strings match at their beginning, without case and accents; punctuation
 //     counts.
 //   - Dates are the spans of their precision on both sides, compared as R4's
-//     table of prefixes says. A time without zone is taken for UTC.
+//     table of prefixes says. A time without zone is taken for UTC. Of a Timing
+//     the outer limits count.
 //   - Numbers are compared exactly, as decimals; eq and ne have the precision
-//     that the query is written in. Units are compared, not converted.
+//     that the query is written in. Units are compared, not converted. A
+//     SampledData is no number.
+//   - The modifier not is also met by a resource without any such value.
 //   - Contained resources are not searched, nor extensions.
 package search
 
@@ -32,6 +35,18 @@ import (
 	"strings"
 	"time"
 )
+
+// Options are what a query may depend on besides the resource.
+type Options struct {
+	// Now is the time that the prefix ap measures the distance of a date from.
+	// An export that gives its transactionTime here filters alike whenever it
+	// is resumed. Defaults to the time of the call.
+	Now time.Time
+	// BaseURLs are the host's own: a reference that begins with one of them
+	// means the same as without it. Without them an absolute reference is that
+	// of another server.
+	BaseURLs []string
+}
 
 // Filter is a compiled query. It is safe for concurrent use.
 type Filter struct {

@@ -111,10 +111,6 @@ func (s *scanner) anyText(t *textTest, typ dataType) bool {
 
 // parts reads a HumanName or an Address.
 func (s *scanner) parts(t *textTest, typ dataType) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	met := false
 	for more := s.enter('{'); more; more = s.next('}') {
 		switch name := s.name(); {
@@ -147,10 +143,6 @@ func isPart(name []byte, typ dataType) bool {
 // display reads the texts that go with a code: CodeableConcept.text,
 // Coding.display, Identifier.type.text.
 func (s *scanner) display(t *textTest, typ dataType) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	met := false
 	for more := s.enter('{'); more; more = s.next('}') {
 		name := s.name()
@@ -162,7 +154,7 @@ func (s *scanner) display(t *textTest, typ dataType) bool {
 		case typ == typeCoding && string(name) == "display",
 			typ == typeCodeableConcept && string(name) == "text":
 			met = t.match(s.maybeText())
-		case typ == typeCodeableConcept && string(name) == "coding" && s.peek() == '[':
+		case typ == typeCodeableConcept && string(name) == "coding":
 			for more := s.enter('['); more; more = s.next(']') {
 				met = s.member("display", t) || met
 			}
@@ -175,10 +167,6 @@ func (s *scanner) display(t *textTest, typ dataType) bool {
 
 // member reads an object and judges one member of it.
 func (s *scanner) member(name string, t *textTest) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	met := false
 	for more := s.enter('{'); more; more = s.next('}') {
 		if string(s.name()) == name {

@@ -6,9 +6,9 @@ import (
 )
 
 // token is [system|]code. A system is compared as it stands, and so are the
-// codes of FHIR itself (type code), ids, URIs and booleans. Other codes and
-// identifiers are compared without case: R4 tells servers to, since many code
-// systems leave the question open.
+// codes of FHIR itself (type code), ids, URIs and booleans. Strings are compared
+// without case, and so are other codes and identifiers: R4 advises it where
+// nothing is known about the code system.
 type token struct {
 	scope  scope
 	system string
@@ -24,9 +24,6 @@ const (
 	noSystem
 	oneSystem
 )
-
-// specialValues is the code system that booleans belong to.
-const specialValues = "http://hl7.org/fhir/special-values"
 
 // match compares a pair of system and code as it stands in a resource; nil is
 // absent.
@@ -67,7 +64,9 @@ func (s *scanner) token(tokens []token, l *leaf) bool {
 	case typeBoolean:
 		start := s.pos
 		s.skip()
-		return matchExact(tokens, []string{specialValues}, bytes.TrimSpace(s.data[start:s.pos]))
+		return matchExact(tokens, nil, bytes.TrimSpace(s.data[start:s.pos]))
+	case typeText:
+		return matchAny(tokens, nil, s.maybeText())
 	default:
 		return matchExact(tokens, l.systems, s.maybeText())
 	}
@@ -86,14 +85,10 @@ func matchExact(tokens []token, systems []string, code []byte) bool {
 }
 
 func (s *scanner) concept(tokens []token) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	met := false
 	for more := s.enter('{'); more; more = s.next('}') {
 		name := s.name()
-		if met || string(name) != "coding" || s.peek() != '[' {
+		if met || string(name) != "coding" {
 			s.skip()
 			continue
 		}
@@ -106,10 +101,6 @@ func (s *scanner) concept(tokens []token) bool {
 
 // coding reads an object with the two members named.
 func (s *scanner) coding(tokens []token, systemName, codeName string) bool {
-	if s.peek() != '{' {
-		s.skip()
-		return false
-	}
 	var system, code []byte
 	for more := s.enter('{'); more; more = s.next('}') {
 		switch name := s.name(); string(name) {
@@ -127,10 +118,6 @@ func (s *scanner) coding(tokens []token, systemName, codeName string) bool {
 func (s *scanner) identifier(tokens []token) bool {
 	if tokens[0].typ == nil {
 		return s.coding(tokens, "system", "value")
-	}
-	if s.peek() != '{' {
-		s.skip()
-		return false
 	}
 	met := false
 	start := s.pos

@@ -49,11 +49,11 @@ func branches(expression, base string) []string {
 
 // paths returns what an expression leads to in the table's notation, sorted:
 //
-//	component.valueQuantity:Quantity
+//	component.value+Quantity:Quantity    value[x] as valueQuantity
 //	relatedArtifact(type=depends-on).resource:canonical
-//	subject(Patient):Reference      a reference to a Patient
-//	status:code@http://…            with the code system
-//	deceasedDateTime:true           counts as true where it is present
+//	subject(Patient):Reference           a reference to a Patient
+//	status:code@http://…                 with the code system
+//	deceased+DateTime:true               counts as true where it is present
 //
 // start is the element where branches begin that do not name their type.
 func (e elements) paths(branches []string, start, base, kind string) ([]string, error) {
@@ -160,7 +160,7 @@ func (p place) as(name string) place {
 		return !strings.EqualFold(t, name)
 	})
 	if p.choice && len(p.types) == 1 {
-		p.json += strings.ToUpper(p.types[0][:1]) + p.types[0][1:]
+		p.json += "+" + strings.ToUpper(p.types[0][:1]) + p.types[0][1:]
 		p.choice = false
 	}
 	return p
@@ -186,7 +186,7 @@ func (w *walk) leaves(kind string, exists bool) []string {
 			name, systems, _ := strings.Cut(t, " ")
 			path := p.json
 			if p.choice {
-				path += strings.ToUpper(name[:1]) + name[1:]
+				path += "+" + strings.ToUpper(name[:1]) + name[1:]
 			}
 			switch {
 			case kind == "composite":
