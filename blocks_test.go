@@ -1,9 +1,11 @@
 package bulkexport_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -96,5 +98,70 @@ func TestBlocksAreWholeWherePossible(t *testing.T) {
 			}
 		}
 		require.Equal(t, 7, headers)
+	})
+}
+
+// TestBlocksGoOnOverPages has a block of many files, and a page for each file.
+func TestBlocksGoOnOverPages(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{MaxFileResources: 4, ManifestFiles: 1}, func(t *testing.T, c *clinic) {
+		c.put("Patient/a")
+		for i := range 10 {
+			c.put(fmt.Sprintf("Observation/o%d %s", i, of("a")))
+		}
+		status, _ := c.export(c.parameters("patient", organized+"&allowPartialManifests=true"))
+		var files, continued []string
+		for number := 1; ; number++ {
+			page := c.page(status.Job.ID, number)
+			entry := bulkexport.NewManifest(page, false, func(name string) string { return "http://x/" + name }).Output[0]
+			files = append(files, entry.URL)
+			continued = append(continued, entry.ContinuesInFile)
+			if !page.More {
+				break
+			}
+		}
+		require.Len(t, files, 4)
+		require.Equal(t, append(files[1:], ""), continued)
+	})
+}
+
+// TestWhatContinuesABlockCanBeOpened has a page that ends with a file which the
+// next page continues, and is shown before that page.
+func TestWhatContinuesABlockCanBeOpened(t *testing.T) {
+	t.Parallel()
+	var open chan struct{} // of the bubble
+	hold := func(ctx context.Context, _ bulkexport.Job, _ string, resource []byte) ([]byte, error) {
+		if !strings.Contains(string(resource), `"b0"`) {
+			return resource, nil
+		}
+		select {
+		case <-open:
+			return resource, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	cfg := bulkexport.Config{MaxFileResources: 8, ManifestFiles: 2, Filter: hold}
+	inClinic(t, cfg, func(t *testing.T, c *clinic) {
+		open = make(chan struct{})
+		defer close(open)
+		c.put("Patient/a")
+		for i := range 20 {
+			c.put(fmt.Sprintf("Observation/a%02d %s", i, of("a")))
+		}
+		c.put("Patient/b")
+		for i := range 20 {
+			c.put(fmt.Sprintf("Observation/b%d %s", i, of("b")))
+		}
+		job, err := c.try(c.parameters("patient", organized+"&allowPartialManifests=true"))
+		require.NoError(t, err)
+		synctest.Wait()
+		page := c.page(job.ID, 1)
+		require.True(t, page.Ready)
+		require.False(t, c.page(job.ID, 2).Ready)
+		for _, file := range page.Files {
+			require.NotEmpty(t, file.ContinuesIn)
+			require.Contains(t, c.content(job.ID, file.ContinuesIn), header("a"))
+		}
 	})
 }

@@ -16,6 +16,9 @@ type OutputFile struct {
 	// further files of a type "Patient_00002.ndjson", so that names sort. Files of
 	// errors, deletions and blocks begin with these words.
 	PublicName string
+	// ContinuesIn is the PublicName of the file in which the last block of this
+	// one goes on; empty if it is whole.
+	ContinuesIn string
 
 	part PartKind
 }
@@ -28,7 +31,7 @@ func OutputFiles(parts []Part) []OutputFile {
 		return cmp.Compare(a.Index, b.Index)
 	})
 	var files []OutputFile
-	number := map[string]int{}
+	number, public := map[string]int{}, map[string]string{}
 	for _, part := range sorted {
 		for _, file := range part.Files {
 			stem := stemOf(file)
@@ -37,8 +40,12 @@ func OutputFiles(parts []Part) []OutputFile {
 			if n := number[stem]; n > 1 {
 				name = fmt.Sprintf("%s_%05d.ndjson", stem, n)
 			}
+			public[file.Name] = name
 			files = append(files, OutputFile{File: file, PublicName: name, part: part.Kind})
 		}
+	}
+	for i := range files {
+		files[i].ContinuesIn = public[files[i].ContinuedBy]
 	}
 	return files
 }
@@ -110,16 +117,19 @@ type ManifestExtension struct {
 // turns the public name of a file into its absolute URL. Guide and Next are
 // left to the caller.
 func NewManifest(status Status, requiresAccessToken bool, url func(publicName string) string) Manifest {
-	public := map[string]string{}
-	for _, file := range status.Files {
-		public[file.Name] = url(file.PublicName)
+	entry := func(f OutputFile) ManifestFile {
+		entry := ManifestFile{
+			Type: f.Type, URL: url(f.PublicName), Count: f.Count,
+			Size: f.Size, SHA256: f.SHA256, Severities: f.Severities,
+		}
+		if f.ContinuesIn != "" {
+			entry.ContinuesInFile = url(f.ContinuesIn)
+		}
+		return entry
 	}
 	entries := func(kind FileKind) []ManifestFile {
 		return lo.FilterMap(status.Files, func(f OutputFile, _ int) (ManifestFile, bool) {
-			return ManifestFile{
-				Type: f.Type, URL: public[f.Name], Count: f.Count, ContinuesInFile: public[f.ContinuedBy],
-				Size: f.Size, SHA256: f.SHA256, Severities: f.Severities,
-			}, f.Kind == kind
+			return entry(f), f.Kind == kind
 		})
 	}
 	return Manifest{
