@@ -352,7 +352,7 @@ func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicNam
 	if err != nil {
 		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
 	}
-	for _, file := range e.visibleFiles(job, parts) {
+	for _, file := range pagesOf(job, parts, e.cfg.ManifestFiles).files() {
 		if file.PublicName == publicName {
 			return e.openFile(ctx, access, job, file)
 		}

@@ -8,8 +8,9 @@ import (
 // A manifest of several pages (allowPartialManifests) may be shown while the
 // export runs. What a client has seen never changes, so pages are cut from the
 // order that files will have in the end: a page is shown once all its files are
-// committed, and all that stand before them, and only a page that is not the
-// last one links to the next.
+// committed, and all that stand before them, and one more, so that the page is
+// known to have a link to the next; the last one is shown when the export has
+// ended.
 //
 // All pages have the same list of error files, which must therefore be known
 // when the first is shown: as long as there are none but that of the notices,
@@ -49,28 +50,54 @@ func paged(files []OutputFile) (data, errors []OutputFile) {
 	return data, errors
 }
 
-// page returns the files of a page, counted from 1, whether there is such a page
-// yet, and whether another one follows.
-func page(job Job, parts []Part, number, size int) (files []OutputFile, ready, more bool) {
+// pages are those pages of a manifest that can be shown.
+type pages struct {
+	data, errors []OutputFile
+	// size is the number of data files on a page, count the number of pages.
+	size, count int
+	// last says that no more pages will come.
+	last bool
+}
+
+func pagesOf(job Job, parts []Part, size int) pages {
 	ended := job.State == JobCompleted
 	if !job.Request.AllowPartial {
-		return OutputFiles(parts), ended && number == 1, false
+		p := pages{last: true}
+		if ended {
+			p.data, p.count = OutputFiles(parts), 1
+			p.size = len(p.data)
+		}
+		return p
 	}
 	if !ended && (lateErrors(parts) && job.PublishedAt.IsZero() || !noticesDone(parts)) {
-		return nil, false, false
+		return pages{}
 	}
 	data, errors := paged(settled(parts))
-	if !ended {
-		errors = slices.DeleteFunc(errors, func(f OutputFile) bool { return f.part != PartNotices })
+	if ended {
+		return pages{data, errors, size, max((len(data)+size-1)/size, 1), true}
 	}
-	if number < 1 || number > 1+len(data)/size {
+	errors = slices.DeleteFunc(errors, func(f OutputFile) bool { return f.part != PartNotices })
+	return pages{data, errors, size, max(len(data)-1, 0) / size, false}
+}
+
+// at returns the files of a page, counted from 1, whether there is such a page
+// yet, and whether another one follows.
+func (p pages) at(number int) (files []OutputFile, ready, more bool) {
+	if number < 1 || number > p.count {
 		return nil, false, false
 	}
-	first, last := (number-1)*size, number*size
-	if number > 1 && first == len(data) || !ended && last > len(data) {
-		return nil, false, false
+	first := (number - 1) * p.size
+	last := min(number*p.size, len(p.data))
+	return slices.Concat(p.data[first:last], p.errors), true, number < p.count || !p.last
+}
+
+// files returns those on all pages, and what continues the last of them.
+func (p pages) files() []OutputFile {
+	end := min(p.count*p.size, len(p.data))
+	for end > 0 && end < len(p.data) && p.data[end-1].ContinuesIn != "" {
+		end++
 	}
-	return append(data[first:min(last, len(data)):min(last, len(data))], errors...), true, last < len(data)
+	return slices.Concat(p.data[:end], p.errors)
 }
 
 func noticesDone(parts []Part) bool {

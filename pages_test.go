@@ -1,6 +1,7 @@
 package bulkexport_test
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"testing"
@@ -143,4 +144,86 @@ func TestErrorAfterAPartialManifest(t *testing.T) {
 			})
 		})
 	}
+}
+
+// seen is what a client has of a page: the manifest, with a link if another one
+// follows.
+func seen(t *testing.T, status bulkexport.Status) string {
+	t.Helper()
+	manifest := bulkexport.NewManifest(status, false, func(name string) string { return "http://x/" + name })
+	if status.More {
+		manifest.Next = "next"
+	}
+	text, err := manifest.MarshalJSON()
+	require.NoError(t, err)
+	return string(text)
+}
+
+// TestAPageThatWasSeenStays looks at pages while the number of files is about
+// the length of a page, and while types may turn out to be empty.
+func TestAPageThatWasSeenStays(t *testing.T) {
+	t.Parallel()
+	for accounts := range 7 {
+		synctest.Test(t, func(t *testing.T) {
+			source := newListSource(map[string]int{"Account": accounts, "Basic": 9})
+			hold := gate{"Basic", make(chan struct{})}
+			source.before = hold.before
+			k := newKit(t, bulkexport.Config{Source: source, MaxFileResources: 2, ManifestFiles: 2, Slice: 1,
+				Filter: func(_ context.Context, _ bulkexport.Job, _ string, resource []byte) ([]byte, error) {
+					if bytes.Contains(resource, []byte("Basic-7")) {
+						return nil, nil
+					}
+					return resource, nil
+				}})
+			k.start()
+			defer k.stop()
+			job, err := k.exporter.KickOff(t.Context(), alice, bulkexport.ExportRequest{Level: bulkexport.LevelSystem,
+				Types: []string{"Account", "Basic", "Patient"}, AllowPartial: true})
+			require.NoError(t, err)
+			synctest.Wait()
+			var pages []string
+			for {
+				status := k.page(job.ID, len(pages)+1)
+				if !status.Ready {
+					break
+				}
+				require.True(t, status.More, "it runs, so another one follows")
+				pages = append(pages, seen(t, status))
+			}
+			require.Len(t, pages, ((accounts+1)/2+1)/2)
+			close(hold.open)
+			require.Equal(t, bulkexport.JobCompleted, k.wait(job.ID).Job.State)
+			for i, page := range pages {
+				require.Equal(t, page, seen(t, k.page(job.ID, i+1)), "%d accounts", accounts)
+			}
+		})
+	}
+}
+
+func TestPagesThatCanNeverBe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Basic": 9})
+		hold := gate{"Basic", make(chan struct{})}
+		source.before = hold.before
+		k := newKit(t, bulkexport.Config{Source: source, ManifestFiles: 2})
+		k.start()
+		defer k.stop()
+		partial, whole := k.kickOffPartial(), k.kickOff()
+		look := func(id string, numbers ...int) {
+			for _, number := range numbers {
+				_, err := k.exporter.StatusPage(t.Context(), alice, id, number)
+				require.ErrorIs(t, err, bulkexport.ErrFileNotFound, "page %d", number)
+			}
+		}
+		synctest.Wait()
+		require.False(t, k.page(partial, math.MaxInt).Ready)
+		look(partial, 0, -1, math.MinInt)
+		look(whole, 0, 2, math.MaxInt)
+		close(hold.open)
+		k.wait(partial)
+		k.wait(whole)
+		look(partial, 0, 2, math.MaxInt/2+2, math.MaxInt, math.MinInt)
+		look(whole, 0, 2, math.MaxInt)
+	})
 }

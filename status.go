@@ -31,8 +31,8 @@ type Status struct {
 	Files []OutputFile
 	// EmptyTypes are the types that were asked for by name and of which there is
 	// no resource in the export. Dropped counts the resources that the host's
-	// filter dropped. Only for completed exports of which no page was shown
-	// before, since a page never changes.
+	// filter dropped. Only for completed exports, and not where pages were shown
+	// before, which could not say so and must be like all others.
 	EmptyTypes []string
 	Dropped    int64
 }
@@ -59,10 +59,11 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 	if err != nil {
 		return Status{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
 	}
+	pages := pagesOf(job, parts, e.cfg.ManifestFiles)
 	status.Progress = progressOf(job, parts)
-	status.Files, status.Ready, status.More = page(job, parts, number, e.cfg.ManifestFiles)
+	status.Files, status.Ready, status.More = pages.at(number)
 	switch {
-	case !status.Ready && (job.State == JobCompleted || number > 1 && !job.Request.AllowPartial):
+	case number < 1, number > 1 && pages.last && !status.Ready:
 		return Status{}, ErrFileNotFound
 	case job.State == JobCompleted:
 		if job.PublishedAt.IsZero() {
@@ -90,20 +91,6 @@ func (e *Exporter) publish(ctx context.Context, access Access, status Status) (S
 	}
 	status.Job = job
 	return status, nil
-}
-
-// visibleFiles are the files that a client may know of.
-func (e *Exporter) visibleFiles(job Job, parts []Part) []OutputFile {
-	var visible []OutputFile
-	for number := 1; ; number++ {
-		files, ready, more := page(job, parts, number, e.cfg.ManifestFiles)
-		if ready {
-			visible = append(visible, files...)
-		}
-		if !ready || !more {
-			return visible
-		}
-	}
 }
 
 // emptyTypes tells a client "none" from "not exported".
