@@ -91,10 +91,10 @@ func (p pages) at(number int) (files []OutputFile, ready, more bool) {
 	return slices.Concat(p.data[first:last], p.errors), true, number < p.count || !p.last
 }
 
-// files returns those on all pages, and what continues the last of them.
+// files returns those on all pages, and the one that continues the last of them.
 func (p pages) files() []OutputFile {
 	end := min(p.count*p.size, len(p.data))
-	for end > 0 && end < len(p.data) && p.data[end-1].ContinuesIn != "" {
+	if end > 0 && end < len(p.data) && p.data[end-1].ContinuesIn != "" {
 		end++
 	}
 	return slices.Concat(p.data[:end], p.errors)
