@@ -147,6 +147,7 @@ func TestGoldenManifests(t *testing.T) {
 		return bulkexport.File{Name: name, Type: name, Kind: bulkexport.FileOutput, Count: 1, Size: 10, SHA256: "aa"}
 	}
 	half := []bulkexport.Part{part("Condition", true, newFile("Condition")), part("Patient", false)}
+	begun := []bulkexport.Part{half[0], part("Patient", false, newFile("Patient"))}
 	whole := []bulkexport.Part{half[0], part("Patient", true, newFile("Patient"))}
 	faulty := []bulkexport.Part{part("Patient", true, newFile("Patient"), bulkexport.File{
 		Name: "e", Type: "OperationOutcome", Kind: bulkexport.FileError, Count: 2, Size: 20, SHA256: "ee",
@@ -162,9 +163,9 @@ func TestGoldenManifests(t *testing.T) {
 		parts   []bulkexport.Part
 		guide   bulkexport.Guide
 	}{
-		{name: "partial-none", state: bulkexport.JobRunning, request: partial, parts: half[1:]},
-		{name: "partial-first", state: bulkexport.JobRunning, request: partial, parts: half},
-		{name: "partial-next-waits", target: "?page=2", state: bulkexport.JobRunning, request: partial, parts: half},
+		{name: "partial-none", state: bulkexport.JobRunning, request: partial, parts: half},
+		{name: "partial-first", state: bulkexport.JobRunning, request: partial, parts: begun},
+		{name: "partial-next-waits", target: "?page=2", state: bulkexport.JobRunning, request: partial, parts: begun},
 		{name: "partial-linked", state: bulkexport.JobCompleted, request: partial, parts: whole},
 		{name: "partial-last", target: "?page=2", state: bulkexport.JobCompleted, request: partial, parts: whole},
 		{name: "partial-beyond", target: "?page=3", state: bulkexport.JobCompleted, request: partial, parts: whole},

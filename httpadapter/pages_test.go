@@ -40,14 +40,10 @@ func TestPartialManifests(t *testing.T) {
 	early := members(t, first)
 	require.JSONEq(t, `[{"relation":"next","url":"`+k.base+status+`?page=2"}]`, string(early["link"]))
 
-	second := k.get(status + "?page=2")
+	second := k.get(status + "?page=2") // may be the last one, which would have no link
 	require.Equal(t, http.StatusAccepted, second.status)
-	require.NotContains(t, members(t, second), "link")
-
-	third := k.get(status + "?page=3")
-	require.Equal(t, http.StatusAccepted, third.status)
-	require.Empty(t, third.body, "any JSON would be taken for a manifest")
-	require.Empty(t, third.header.Get("Content-Type"))
+	require.Empty(t, second.body, "any JSON would be taken for a manifest")
+	require.Empty(t, second.header.Get("Content-Type"))
 
 	var output []entry
 	require.NoError(t, json.Unmarshal(early["output"], &output))
