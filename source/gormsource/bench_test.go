@@ -171,3 +171,89 @@ func BenchmarkSplit(b *testing.B) {
 		require.Len(b, cuts, 9)
 	}
 }
+
+// BenchmarkGroup reads what 100 patients have among many, each with ten
+// Observations and a Provenance of them, and then what half of all have. The
+// time for the former is not to grow with the number of all.
+func BenchmarkGroup(b *testing.B) {
+	for name, open := range map[string]database{"sqlite": openSQLite, "postgres": openPostgres(pgtest.DSN(b))} {
+		for _, n := range []int{2_000, 20_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) { benchmarkGroup(b, open, n) })
+		}
+	}
+}
+
+func benchmarkGroup(b *testing.B, open database, patients int) {
+	repo := newRepository(b, open(b))
+	_, err := repo.Load(b.Context(), "", bytes.NewReader(wardsOf(patients)), gormsource.LoadOptions{})
+	require.NoError(b, err)
+	at, err := repo.TransactionTime(b.Context(), "")
+	require.NoError(b, err)
+	group := func(resourceType, id string) bulkexport.Query {
+		return bulkexport.Query{
+			Scope: bulkexport.Scope{Level: bulkexport.LevelGroup, Group: id}, Type: resourceType, AsOf: at,
+		}
+	}
+	var few, provenance, half, blocks, all time.Duration
+	measure := func(took *time.Duration, want int, fn func() int) {
+		started := time.Now()
+		require.Equal(b, want, fn())
+		*took += time.Since(started)
+	}
+	for b.Loop() {
+		measure(&few, 1000, func() int { return drain(b, repo, group("Observation", "few")) })
+		measure(&provenance, 100, func() int { return drain(b, repo, group("Provenance", "few")) })
+		measure(&half, patients/2*10, func() int { return drain(b, repo, group("Observation", "half")) })
+		measure(&all, patients*10, func() int { return drain(b, repo, query("Observation")) })
+		measure(&blocks, patients/2*12, func() int {
+			return drainBlocks(b, repo, group("Patient", "half"), "Patient", "Observation", "Provenance")
+		})
+	}
+	loops := float64(b.N)
+	b.ReportMetric(few.Seconds()*1000/loops, "ms/few")
+	b.ReportMetric(provenance.Seconds()*1000/loops, "ms/few-provenance")
+	b.ReportMetric(loops*float64(patients/2*10)/half.Seconds(), "half/s")
+	b.ReportMetric(loops*float64(patients*10)/all.Seconds(), "system/s")
+	b.ReportMetric(loops*float64(patients/2*12)/blocks.Seconds(), "blocks/s")
+}
+
+// wardsOf makes patients, what they have one kind after the other, and Groups of
+// 100 and of half of them.
+func wardsOf(patients int) []byte {
+	var b bytes.Buffer
+	note := strings.Repeat("lorem ipsum ", 40)
+	for i := range patients {
+		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"p%d"}`+"\n", i)
+	}
+	for k := range 10 {
+		for i := range patients {
+			fmt.Fprintf(&b, `{"resourceType":"Observation","id":"%d-%d","subject":{"reference":"Patient/p%d"},`+
+				`"note":[{"text":%q}]}`+"\n", i, k, i, note)
+		}
+	}
+	for i := range patients {
+		fmt.Fprintf(&b, `{"resourceType":"Provenance","id":"%d","target":[{"reference":"Observation/%d-0"},`+
+			`{"reference":"Observation/%d-1"}],"recorded":"2026-01-01T00:00:00Z"}`+"\n", i, i, i)
+	}
+	for id, every := range map[string]int{"few": patients / 100, "half": 2} {
+		var members []string
+		for i := 0; i < patients; i += every {
+			members = append(members, fmt.Sprintf(`{"entity":{"reference":"Patient/p%d"}}`, i))
+		}
+		fmt.Fprintf(&b, `{"resourceType":"Group","id":%q,"actual":true,"member":[%s]}`+"\n",
+			id, strings.Join(members, ","))
+	}
+	return b.Bytes()
+}
+
+func drainBlocks(b *testing.B, repo *gormsource.Repository, q bulkexport.Query, types ...string) int {
+	b.Helper()
+	count := 0
+	for _, err := range repo.Blocks(b.Context(), q, types) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		count++
+	}
+	return count
+}

@@ -21,7 +21,7 @@ func testRepositoryConformance(t *testing.T, open database) {
 	db := open(t)
 	repo := newRepository(t, db)
 	sourcetest.Run(t, sourcetest.Harness{Open: func(t *testing.T) sourcetest.DataSet {
-		empty(t, db, "bulkexport_resources", "bulkexport_compartment")
+		empty(t, db, "bulkexport_resources", "bulkexport_compartment", "bulkexport_targets")
 		return sourcetest.DataSet{
 			Source: repo,
 			Put: func(ctx context.Context, tenant string, resources ...[]byte) (time.Time, error) {

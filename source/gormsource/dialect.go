@@ -24,6 +24,16 @@ type dialect struct {
 	// far as the database can say.
 	now func(ctx context.Context, pool *sql.DB) (time.Time, error)
 
+	// Parts of nested: the brackets around a list that is one argument, what
+	// makes rows of it, a table inside, and what follows the alias of the table
+	// of resources to have it read by the index of the order or that by id.
+	brackets, list, inside, byOrder, byID string
+	// collationByID goes with the tenant where the index by id is to be used.
+	collationByID string
+	// places goes through versions of which the place is known, as r, and the
+	// position in the lists, as m.key.
+	places func(d dialect, tenant string, types, seqs []string) *nested
+
 	// Of a Repository:
 	schema []string
 	// schemaTx creates the schema in one transaction. On SQLite that would fail
@@ -51,6 +61,12 @@ func sqliteDialect() dialect {
 		timestamps: func(c clause.Column) lastUpdated { return textTime{c} },
 		textTimes:  true,
 		now:        sqliteNow,
+		brackets:   "[]",
+		list:       "json_each(?) AS m",
+		inside:     " CROSS JOIN %s AS %s ON %s",
+		byOrder:    " INDEXED BY bulkexport_resources_order",
+		byID:       " INDEXED BY bulkexport_resources_id",
+		places:     sqlitePlaces,
 		schema:     sqliteSchema(),
 		stamp:      sqliteStamp,
 		cut:        sqliteCut,
@@ -62,8 +78,15 @@ func postgresDialect() dialect {
 		kindOf:     postgresKind,
 		timestamps: func(c clause.Column) lastUpdated { return timestampTime{c} },
 		now:        postgresNow,
-		schema:     postgresSchema(),
-		schemaTx:   true,
+		brackets:   "{}",
+		list:       "(SELECT value, key - 1 AS key FROM unnest(?::text[]) WITH ORDINALITY AS u (value, key)) AS m",
+		inside:     " CROSS JOIN LATERAL (SELECT * FROM %[1]s AS %[2]s WHERE %[3]s OFFSET 0) AS %[2]s",
+		places:     postgresPlaces,
+
+		collationByID: ` COLLATE "POSIX"`,
+
+		schema:   postgresSchema(),
+		schemaTx: true,
 		// Whatever the default is: each statement must see what is committed by then.
 		tx:    &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 		stamp: postgresStamp,

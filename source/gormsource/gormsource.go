@@ -3,13 +3,17 @@
 //
 // [Tables] is for a host that has its own tables: their names, columns and
 // conditions are configured, nothing is copied. They hold current versions
-// only, so exports are of consistency [bulkexport.Bounded].
+// only, so exports are of consistency [bulkexport.Bounded]. It can have the
+// system and Patient levels; [GroupTables], with the host's help, those of
+// Groups.
 //
 // [Repository] is for a host without: it has a schema of its own, made by
 // [Repository.Migrate], and a small API to write resources. Every version is
 // kept together with the time at which it was replaced, so an export sees the
 // state at its transactionTime whatever is written meanwhile
-// ([bulkexport.Snapshot]).
+// ([bulkexport.Snapshot]). It can do all that a source can, but for searches.
+// What it reads for a Group or for some patients costs in proportion to what
+// they have, not to the database.
 //
 // Both may be shared by any number of processes on the same database. SQLite
 // should be in WAL mode, else readers and writers block each other.

@@ -17,6 +17,7 @@ func tests() map[string]func(t *testing.T, open database) {
 		"repository/delete keeps compartment": testDeleteKeepsCompartment,
 		"repository/migrate twice":            testMigrateTwice,
 		"repository/base URLs":                testBaseURLs,
+		"repository/FHIR version":             testFHIRVersion,
 		"repository/writers in flight":        testWritersInFlight,
 		"repository/what is not supported":    testUnsupportedLevel,
 		"stream/one connection":               testOneConnection,
@@ -35,6 +36,8 @@ func tests() map[string]func(t *testing.T, open database) {
 		"repository/prepared statements":      testPreparedHandle,
 		"tables/scope is apart":               testScopeIsApart,
 		"tables/Patient scope":                testPatientScope,
+		"tables/groups":                       testGroupTables,
+		"tables/targets":                      testTargets,
 		"tables/damaged rows":                 testDamagedRows,
 		"tables/row without a key":            testRowWithoutKey,
 		"tables/a type in two tables":         testTypeInTwoTables,
@@ -71,7 +74,7 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 	for name, run := range map[string]func(*testing.T, string){
-		"columns": testPostgresColumns, "deadlock": testPostgresDeadlock,
+		"columns": testPostgresColumns, "deadlock": testPostgresDeadlock, "cost": testPostgresCost,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -155,14 +155,14 @@ func newHospital(t testing.TB, db *gorm.DB) hospital {
 func hospitalTables() []gormsource.Table {
 	return []gormsource.Table{
 		{
-			Name: "others", TypeColumn: "kind", TenantColumn: "tenant", KeyColumn: "n",
+			Name: "others", TypeColumn: "kind", TenantColumn: "tenant", KeyColumn: "n", IDColumn: "id",
 			BodyColumn: "body", LastUpdatedColumn: "changed",
 			Scope: func(db *gorm.DB) *gorm.DB { return db.Where("deleted_at IS NULL") },
 		}, {
-			Name: "patients", Type: "Patient", TenantColumn: "tenant", KeyColumn: "Key",
+			Name: "patients", Type: "Patient", TenantColumn: "tenant", KeyColumn: "Key", IDColumn: "id",
 			BodyColumn: "body", LastUpdatedColumn: "changed_ms", LastUpdatedUnit: time.Millisecond,
 		}, {
-			Name: "observations", Type: "Observation", TenantColumn: "org", KeyColumn: "row_no",
+			Name: "observations", Type: "Observation", TenantColumn: "org", KeyColumn: "row_no", IDColumn: "logical_id",
 			BodyColumn: "doc", LastUpdatedColumn: "changed",
 			Scope: func(db *gorm.DB) *gorm.DB { return db.Where(map[string]any{"Deleted At": nil}) },
 		},

@@ -16,7 +16,7 @@ import (
 )
 
 func testLoad(t *testing.T, open database) {
-	const n = 20_000
+	const n = 9_000
 	repo := newRepository(t, open(t))
 	ndjson := small(n)
 	stored, err := repo.Load(t.Context(), "", bytes.NewReader(ndjson), gormsource.LoadOptions{})
@@ -25,7 +25,7 @@ func testLoad(t *testing.T, open database) {
 	require.Equal(t, string(ndjson), strings.Join(read(t, repo, query("Patient")), "\n")+"\n")
 
 	// Once more: each resource has a second version, and still there is one.
-	stored, err = repo.Load(t.Context(), "", bytes.NewReader(ndjson[:len(ndjson)/10]), gormsource.LoadOptions{})
+	stored, err = repo.Load(t.Context(), "", bytes.NewReader(ndjson[:len(ndjson)/5]), gormsource.LoadOptions{})
 	require.ErrorIs(t, err, gormsource.ErrInvalidResource) // the last line is cut
 	count, err := repo.Count(t.Context(), query("Patient"))
 	require.NoError(t, err)

@@ -18,31 +18,87 @@ import (
 // These tests look inside: which plan a statement gets, and how batches grow,
 // cannot be seen from without but by the time it takes.
 
+// statistics are states that a database may be in: what the planner believes
+// must not matter.
+func statistics() map[string]func(t *testing.T, repo *Repository) {
+	const (
+		observation = `{"resourceType":"Observation","id":"%d","subject":{"reference":"Patient/%[1]d"}}` + "\n"
+		provenance  = `{"resourceType":"Provenance","id":"%d","target":[{"reference":"Observation/%[1]d"}]}` + "\n"
+	)
+	analyzed := func(t *testing.T, repo *Repository, resources ...string) {
+		var ndjson strings.Builder
+		for i := range 300 {
+			for _, resource := range resources {
+				fmt.Fprintf(&ndjson, resource, i)
+			}
+		}
+		_, err := repo.Load(t.Context(), "", strings.NewReader(ndjson.String()), LoadOptions{})
+		require.NoError(t, err)
+		require.NoError(t, repo.gorm.Exec("ANALYZE").Error)
+	}
+	return map[string]func(t *testing.T, repo *Repository){
+		"none":     func(*testing.T, *Repository) {},
+		"analyzed": func(t *testing.T, repo *Repository) { analyzed(t, repo, observation, provenance) },
+		"one type": func(t *testing.T, repo *Repository) { analyzed(t, repo, observation) },
+		"empty by now": func(t *testing.T, repo *Repository) {
+			analyzed(t, repo, observation, provenance)
+			for _, table := range []string{resourcesTable, compartmentTable, targetsTable} {
+				require.NoError(t, repo.gorm.Exec("DELETE FROM "+table).Error)
+			}
+		},
+	}
+}
+
 // TestPlans asks SQLite how it would run what a Repository reads with.
 func TestPlans(t *testing.T) {
 	t.Parallel()
-	repo := newRepository(t)
+	for name, prepare := range statistics() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repo := newRepository(t)
+			prepare(t, repo)
+			repo.session = reopened(t, repo) // statistics are read once
+			testStreamPlans(t, repo)
+			testNestedPlans(t, repo)
+		})
+	}
+}
+
+func testStreamPlans(t *testing.T, repo *Repository) {
 	const (
-		index = "USING INDEX bulkexport_resources_order (tenant=? AND type=? AND seq>?"
-		cover = "USING COVERING INDEX bulkexport_resources_order (tenant=? AND type=?"
+		index = "SEARCH bulkexport_resources USING INDEX bulkexport_resources_order (tenant=? AND type=? AND seq>?"
+		cover = "SEARCH bulkexport_resources USING COVERING INDEX bulkexport_resources_order (tenant=? AND type=?"
 	)
 	plain := bulkexport.Query{
 		Scope: bulkexport.Scope{Level: bulkexport.LevelSystem}, Type: "Observation",
 		After: []byte("1"), AsOf: time.Now(),
 	}
-	since, patient, upTo := plain, plain, plain
+	since, patient, upTo, provenance := plain, plain, plain, plain
 	since.Since = time.Now()
 	patient.Level = bulkexport.LevelPatient
 	upTo.UpTo = []byte("9")
-	for _, q := range []bulkexport.Query{plain, since, patient, upTo} {
-		s, err := repo.selection(t.Context(), q)
-		require.NoError(t, err)
-		query, err := s.query(t.Context(), repo.gorm)
-		require.NoError(t, err)
-		query = query.Session(&gorm.Session{}) // to go on with several times
-		requirePlan(t, repo, s.inKeyOrder(query, s.key, s.body).Limit(10), index)
-		requirePlan(t, repo, s.inKeyOrder(query, s.key).Limit(1).Offset(10), cover)
-		requirePlan(t, repo, query.Clauses(clause.Select{Expression: clause.Expr{SQL: "count(*)"}}), cover)
+	provenance.Level, provenance.Type = bulkexport.LevelPatient, provenanceType
+	for _, q := range []bulkexport.Query{plain, since, patient, upTo, provenance} {
+		var targets []string
+		if q.Type == provenanceType {
+			targets = []string{
+				"CORRELATED SCALAR SUBQUERY", "SEARCH t USING COVERING INDEX bulkexport_targets_seq (seq=?)",
+				"SEARCH x USING INDEX bulkexport_resources_id (tenant=? AND type=? AND id=? AND superseded_at>?)",
+			}
+		}
+		for _, deletions := range []bool{false, true} {
+			v, err := repo.view(t.Context(), q)
+			require.NoError(t, err)
+			v.deletions = deletions
+			s := repo.selection(&v)
+			query, err := s.query(t.Context(), repo.gorm)
+			require.NoError(t, err)
+			query = query.Session(&gorm.Session{}) // to go on with several times
+			requirePlan(t, repo, s.inKeyOrder(query, s.key, s.body).Limit(10), append([]string{index}, targets...)...)
+			requirePlan(t, repo, s.inKeyOrder(query, s.key).Limit(1).Offset(10), append([]string{cover}, targets...)...)
+			requirePlan(t, repo, query.Clauses(clause.Select{Expression: clause.Expr{SQL: "count(*)"}}),
+				append([]string{cover}, targets...)...)
+		}
 	}
 	types := selection{table: resourcesTable, key: column("type"), after: []byte("A"), conditions: []clause.Expression{
 		clause.Eq{Column: column("tenant"), Value: ""},
@@ -50,22 +106,70 @@ func TestPlans(t *testing.T) {
 	query, err := types.query(t.Context(), repo.gorm)
 	require.NoError(t, err)
 	requirePlan(t, repo, types.inKeyOrder(query, types.key).Limit(1),
-		"USING COVERING INDEX bulkexport_resources_order (tenant=? AND type>?)")
+		"SEARCH bulkexport_resources USING COVERING INDEX")
+}
+
+// testNestedPlans demands that every table is searched by all that is known.
+func testNestedPlans(t *testing.T, repo *Repository) {
+	v := viewAt(bulkexport.Query{Type: "Observation"}, present)
+	w := window{after: 1, upTo: 9}
+	ids, types := []string{"1", "2"}, []string{"Observation", "Patient"}
+	const (
+		list    = "SCAN m VIRTUAL TABLE INDEX 1:"
+		tie     = "SEARCH c USING PRIMARY KEY (tenant=? AND patient=? AND type=? AND seq>? AND seq<?)"
+		anyTie  = "SEARCH c USING PRIMARY KEY (tenant=? AND patient=?)"
+		place   = "SEARCH %s USING COVERING INDEX bulkexport_resources_order (tenant=? AND type=? AND seq=? AND "
+		byPlace = "SEARCH %s USING INTEGER PRIMARY KEY (rowid=?)"
+		byID    = "SEARCH %s USING INDEX bulkexport_resources_id (tenant=? AND type=? AND id=? AND superseded_at>?)"
+		target  = "SEARCH t USING PRIMARY KEY (tenant=? AND type=? AND id=?)"
+		targets = "SEARCH t USING COVERING INDEX bulkexport_targets_seq (seq=?)"
+	)
+	as := fmt.Sprintf
+	for _, c := range []struct {
+		nested  *nested
+		columns string
+		want    []string
+	}{
+		{repo.ties(&v, ids, types[:1], w), "c.seq", []string{list, tie, as(place, "r")}},
+		{repo.ties(&v, ids, types, w), "m.key, c.type, c.seq", []string{list, tie, as(place, "r")}},
+		{repo.targeted(&v, ids, w), "t.seq", []string{list, anyTie, as(byPlace, "x"), target, as(place, "p")}},
+		{repo.named(&v, ids), "r.seq, r.patients", []string{list, as(byID, "r")}},
+		{repo.targeting("", present, "Patient", "1"), "p.seq", []string{list, target, as(place, "p")}},
+		{repo.targetsOf(&v, ids), "t.seq, x.patients", []string{list, targets, as(byID, "x")}},
+		{repo.dialect.places(repo.dialect, "", types, ids), "r.body", []string{list, as(byPlace, "r")}},
+	} {
+		query, args := c.nested.selecting(c.columns)
+		requirePlan(t, repo, repo.gorm.Raw(query, args...), c.want...)
+	}
+}
+
+func reopened(t *testing.T, repo *Repository) session {
+	t.Helper()
+	var file string
+	require.NoError(t, repo.gorm.Raw("SELECT file FROM pragma_database_list").Row().Scan(&file))
+	again, err := gorm.Open(sqlite.Open(file))
+	require.NoError(t, err)
+	s, err := newSession(again)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.pool.Close()) })
+	return s
 }
 
 func newRepository(t *testing.T) *Repository {
 	t.Helper()
-	db, err := gorm.Open(sqlite.Open(filepath.Join(t.TempDir(), "test.db")))
+	file := filepath.Join(t.TempDir(), "test.db")
+	db, err := gorm.Open(sqlite.Open("file:" + file + "?_journal_mode=WAL&_synchronous=OFF"))
 	require.NoError(t, err)
 	repo, err := NewRepository(db, RepositoryConfig{})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, repo.pool.Close()) })
+	pool := repo.pool
+	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	require.NoError(t, repo.Migrate(t.Context()))
 	return repo
 }
 
-// requirePlan demands one search of one index, without a sort.
-func requirePlan(t *testing.T, repo *Repository, query *gorm.DB, want string) {
+// requirePlan demands these steps and no other.
+func requirePlan(t *testing.T, repo *Repository, query *gorm.DB, want ...string) {
 	t.Helper()
 	text, args, err := statement(query)
 	require.NoError(t, err)
@@ -80,9 +184,10 @@ func requirePlan(t *testing.T, repo *Repository, query *gorm.DB, want string) {
 		steps = append(steps, detail)
 	}
 	require.NoError(t, rows.Err())
-	require.Len(t, steps, 1, text)
-	require.True(t, strings.HasPrefix(steps[0], "SEARCH bulkexport_resources "), steps)
-	require.Contains(t, steps[0], want)
+	require.Len(t, steps, len(want), "%s\n%s", text, strings.Join(steps, "\n"))
+	for i, step := range steps {
+		require.True(t, strings.HasPrefix(step, want[i]), "%s\nin %s", step, text)
+	}
 }
 
 // TestBatchIsBounded asks for rows that are larger than those before.
@@ -94,10 +199,11 @@ func TestBatchIsBounded(t *testing.T) {
 		_, err := repo.Put(t.Context(), "", []byte(resource))
 		require.NoError(t, err)
 	}
-	s, err := repo.selection(t.Context(), bulkexport.Query{
+	v, err := repo.view(t.Context(), bulkexport.Query{
 		Scope: bulkexport.Scope{Level: bulkexport.LevelSystem}, Type: "Binary",
 	})
 	require.NoError(t, err)
+	s := repo.selection(&v)
 	var b batch
 	require.NoError(t, repo.read(t.Context(), s, 100, &b))
 	require.Len(t, b.rows, 3)

@@ -37,13 +37,14 @@ func nextBatch(rows, size int) int {
 // selection is what a query means for one table.
 type selection struct {
 	table        string
+	hint         string // follows the table's name
 	key, body    clause.Column
 	integerKey   bool
 	resourceType string
 	conditions   []clause.Expression
 	after, upTo  []byte
 	// keep, if not nil, decides by the body which rows are selected.
-	keep func(body []byte) bool
+	keep func(ctx context.Context, body []byte) (bool, error)
 }
 
 func column(name string) clause.Column {
@@ -83,6 +84,9 @@ func (s *selection) query(ctx context.Context, db *gorm.DB) (*gorm.DB, error) {
 		where = append(where, clause.Lte{Column: s.key, Value: upTo})
 	}
 	query := db.WithContext(ctx).Table(s.table)
+	if s.hint != "" {
+		query = query.Clauses(clause.From{Tables: []clause.Table{{Name: s.table + s.hint, Raw: true}}})
+	}
 	if len(where) > 0 {
 		query = query.Clauses(clause.Where{Exprs: where})
 	}
@@ -100,7 +104,7 @@ func (db session) stream(ctx context.Context, s selection, yield func(bulkexport
 	for limit := firstBatch; ; limit = nextBatch(len(b.rows), len(b.bytes)) {
 		err := db.read(ctx, s, limit, &b)
 		if err == nil {
-			err = b.each(ctx, func(key, body []byte) bool { return s.yield(key, body, yield) })
+			err = b.each(ctx, func(key, body []byte) error { return s.yield(ctx, key, body, yield) })
 		}
 		switch {
 		case errors.Is(err, errStopped):
@@ -116,15 +120,26 @@ func (db session) stream(ctx context.Context, s selection, yield func(bulkexport
 }
 
 // yield hands a row to the consumer, unless it is not to be kept.
-func (s *selection) yield(key, body []byte, yield func(bulkexport.Resource, error) bool) bool {
+func (s *selection) yield(
+	ctx context.Context, key, body []byte, yield func(bulkexport.Resource, error) bool,
+) error {
 	if len(body) == 0 {
 		fault := &bulkexport.ResourceError{Type: s.resourceType, Reason: "the stored resource is empty"}
-		return yield(bulkexport.Resource{Key: key}, fault)
+		return stoppedUnless(yield(bulkexport.Resource{Key: key}, fault))
 	}
-	if s.keep != nil && !s.keep(body) {
-		return true
+	if s.keep != nil {
+		if keep, err := s.keep(ctx, body); err != nil || !keep {
+			return err
+		}
 	}
-	return yield(bulkexport.Resource{Key: key, JSON: body}, nil)
+	return stoppedUnless(yield(bulkexport.Resource{Key: key, JSON: body}, nil))
+}
+
+func stoppedUnless(goOn bool) error {
+	if goOn {
+		return nil
+	}
+	return errStopped
 }
 
 // read fills the batch with the next rows, but for what is beyond its bounds.
@@ -137,22 +152,27 @@ func (db session) read(ctx context.Context, s selection, limit int, b *batch) er
 	if err != nil {
 		return err
 	}
+	err = db.fill(ctx, text, args, b)
+	b.last = err == nil && len(b.rows) < limit
+	if errors.Is(err, errFull) {
+		return nil
+	}
+	return err
+}
+
+// fill reads rows into the batch until there are no more, or it is full.
+func (db session) fill(ctx context.Context, text string, args []any, b *batch) error {
 	b.bytes, b.rows = b.bytes[:0], b.rows[:0]
 	// Without the cancel PostgreSQL would send the rest of a batch that is full.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err = eachRow(ctx, db.pool, text, args, func(key, body []byte) error {
+	return eachRow(ctx, db.pool, text, args, func(key, body []byte) error {
 		if err := b.add(key, body); err != nil {
 			cancel()
 			return err
 		}
 		return nil
 	})
-	b.last = err == nil && len(b.rows) < limit
-	if errors.Is(err, errFull) {
-		return nil
-	}
-	return err
 }
 
 // batch is a number of rows, one after the other.
@@ -183,16 +203,16 @@ func (b *batch) add(key, body []byte) error {
 	return nil
 }
 
-// each goes through the rows until fn says no (errStopped) or the context ends.
-func (b *batch) each(ctx context.Context, fn func(key, body []byte) bool) error {
+// each goes through the rows until fn returns an error or the context ends.
+func (b *batch) each(ctx context.Context, fn func(key, body []byte) error) error {
 	rest := b.bytes
 	for _, r := range b.rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		body := r.key + r.body
-		if !fn(rest[:r.key:r.key], rest[r.key:body:body]) {
-			return errStopped
+		if err := fn(rest[:r.key:r.key], rest[r.key:body:body]); err != nil {
+			return err
 		}
 		rest = rest[body:]
 	}

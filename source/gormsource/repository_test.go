@@ -136,6 +136,35 @@ func testBaseURLs(t *testing.T, open database) {
 	require.Contains(t, found[0], "a.test")
 }
 
+func testFHIRVersion(t *testing.T, open database) {
+	db := open(t)
+	_, err := gormsource.NewRepository(db, gormsource.RepositoryConfig{FHIRVersion: "3.0.2"})
+	require.EqualError(t, err, "gormsource: RepositoryConfig.FHIRVersion is neither R4 nor R5")
+	_, err = gormsource.NewTables(t.Context(), db, gormsource.TablesConfig{FHIRVersion: "3.0.2"})
+	require.ErrorContains(t, err, "gormsource: TablesConfig.FHIRVersion is neither R4 nor R5")
+
+	r4 := newRepository(t, db)
+	r5, err := gormsource.NewRepository(db, gormsource.RepositoryConfig{FHIRVersion: fhir.R5})
+	require.NoError(t, err)
+	const task = `{"resourceType":"Task","id":"1","for":{"reference":"Patient/1"}}`
+	const actor = `{"resourceType":"ActorDefinition","id":"1"}`
+	q := query("Task")
+	q.Level = bulkexport.LevelPatient
+	_, err = r4.Put(t.Context(), "", []byte(task))
+	require.NoError(t, err)
+	require.Empty(t, read(t, r4, q))
+	_, err = r4.Put(t.Context(), "", []byte(actor))
+	require.ErrorIs(t, err, gormsource.ErrInvalidResource)
+	for _, resource := range []string{task, actor} {
+		_, err = r5.Put(t.Context(), "", []byte(resource))
+		require.NoError(t, err)
+	}
+	require.Len(t, read(t, r5, q), 1)
+	types, err := r5.Types(t.Context(), q.Scope)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Task"}, types)
+}
+
 // testWritersInFlight follows few resources by increments while several writers
 // put and load the same ones at once.
 func testWritersInFlight(t *testing.T, open database) {
@@ -208,16 +237,16 @@ func testUnsupportedLevel(t *testing.T, open database) {
 	db := open(t)
 	repo := newRepository(t, db)
 	q := query("Patient")
-	q.Level = "group"
+	q.Level = "ward"
 	for _, err := range repo.Resources(t.Context(), q) {
-		require.ErrorContains(t, err, `"group"`)
+		require.ErrorContains(t, err, `"ward"`)
 	}
 	_, err := repo.Types(t.Context(), q.Scope)
-	require.ErrorContains(t, err, `"group"`)
+	require.ErrorContains(t, err, `"ward"`)
 	_, err = repo.Count(t.Context(), q)
-	require.ErrorContains(t, err, `"group"`)
+	require.ErrorContains(t, err, `"ward"`)
 	_, err = repo.Split(t.Context(), q, 1)
-	require.ErrorContains(t, err, `"group"`)
+	require.ErrorContains(t, err, `"ward"`)
 	q = query("Patient")
 	q.After = []byte("no number")
 	_, err = repo.Count(t.Context(), q)

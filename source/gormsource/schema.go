@@ -14,18 +14,21 @@ import (
 // The order to read in is that of the index, (tenant, type, seq), which within
 // a type is also that of the writes and so of the pages. The other columns of
 // the index are those of the conditions: versions that are not wanted cost no
-// look at their bodies. A partial index finds the version to supersede and
-// makes sure that there is only one.
+// look at their bodies. The index by id finds the version that a resource has
+// at any time, and makes sure that only one is not superseded.
 //
 // The table of compartments says which patients a version belongs to, that of
-// a deletion included.
+// a deletion included, and that of targets what a Provenance is about. Column
+// patients has the ids of the former once more, with blanks between, for those
+// who come from the version. A Provenance belongs to the patients of its
+// targets too; this is found when it is asked for, by way of the ids, because a
+// target may be written after its Provenance and may change its patient.
 const (
 	resourcesTable   = "bulkexport_resources"
 	compartmentTable = "bulkexport_compartment"
-	clockTable       = "bulkexport_clock"
+	targetsTable     = "bulkexport_targets"
 
-	// openEnd is superseded_at of a version that is not superseded. It stands in
-	// statements as it is: as an argument it would not match the partial index.
+	// openEnd is superseded_at of a version that is not superseded.
 	openEnd = "9223372036854775807"
 
 	flagPatient = 1 // in the Patient compartment
@@ -47,22 +50,36 @@ func sqliteSchema() []string {
 			last_updated  INTEGER NOT NULL,
 			superseded_at INTEGER NOT NULL,
 			flags         INTEGER NOT NULL,
+			patients      TEXT NOT NULL,
 			body          TEXT NOT NULL)`,
 		`CREATE INDEX IF NOT EXISTS bulkexport_resources_order
 			ON bulkexport_resources (tenant, type, seq, last_updated, superseded_at, flags)`,
-		`CREATE UNIQUE INDEX IF NOT EXISTS bulkexport_resources_current
-			ON bulkexport_resources (tenant, type, id) WHERE superseded_at = ` + openEnd,
+		`CREATE UNIQUE INDEX IF NOT EXISTS bulkexport_resources_id
+			ON bulkexport_resources (tenant, type, id, superseded_at)`,
 		`CREATE TABLE IF NOT EXISTS bulkexport_compartment (
 			tenant  TEXT NOT NULL,
 			patient TEXT NOT NULL,
 			type    TEXT NOT NULL,
 			seq     INTEGER NOT NULL,
 			PRIMARY KEY (tenant, patient, type, seq)) WITHOUT ROWID`,
+		`CREATE TABLE IF NOT EXISTS bulkexport_targets (
+			tenant   TEXT NOT NULL,
+			type     TEXT NOT NULL,
+			id       TEXT NOT NULL,
+			seq      INTEGER NOT NULL,
+			recorded INTEGER NOT NULL,
+			PRIMARY KEY (tenant, type, id, seq)) WITHOUT ROWID`,
+		`CREATE INDEX IF NOT EXISTS bulkexport_targets_seq ON bulkexport_targets (seq)`,
 	}
 }
 
 // postgresSchema has no index on seq alone. The planner would prefer it, and
 // where a type is far from its beginning read all the others on the way.
+//
+// Two indexes begin with tenant and type, and as long as the planner takes a
+// tenant for small it does not mind which one it reads all of. So each has a
+// collation of its own, C or POSIX, which mean the same: an index is used only
+// for comparisons of its collation.
 func postgresSchema() []string {
 	return []string{
 		// Two processes that create the same table at once get in each other's way.
@@ -80,17 +97,26 @@ func postgresSchema() []string {
 			last_updated  BIGINT NOT NULL,
 			superseded_at BIGINT NOT NULL,
 			flags         SMALLINT NOT NULL,
+			patients      TEXT COLLATE "C" NOT NULL,
 			body          TEXT NOT NULL,
 			CONSTRAINT bulkexport_resources_order
 				PRIMARY KEY (tenant, type, seq, last_updated, superseded_at, flags))`,
-		`CREATE UNIQUE INDEX IF NOT EXISTS bulkexport_resources_current
-			ON bulkexport_resources (tenant, type, id) WHERE superseded_at = ` + openEnd,
+		`CREATE UNIQUE INDEX IF NOT EXISTS bulkexport_resources_id
+			ON bulkexport_resources (tenant COLLATE "POSIX", type, id, superseded_at)`,
 		`CREATE TABLE IF NOT EXISTS bulkexport_compartment (
 			tenant  TEXT COLLATE "C" NOT NULL,
 			patient TEXT COLLATE "C" NOT NULL,
 			type    TEXT COLLATE "C" NOT NULL,
 			seq     BIGINT NOT NULL,
 			PRIMARY KEY (tenant, patient, type, seq))`,
+		`CREATE TABLE IF NOT EXISTS bulkexport_targets (
+			tenant   TEXT COLLATE "C" NOT NULL,
+			type     TEXT COLLATE "C" NOT NULL,
+			id       TEXT COLLATE "C" NOT NULL,
+			seq      BIGINT NOT NULL,
+			recorded BIGINT NOT NULL,
+			PRIMARY KEY (tenant, type, id, seq))`,
+		`CREATE INDEX IF NOT EXISTS bulkexport_targets_seq ON bulkexport_targets (seq)`,
 	}
 }
 

@@ -26,6 +26,9 @@ func (db session) inspect(ctx context.Context, config Table) (table, error) {
 		t.lastUpdated = integerTime{column(config.LastUpdatedColumn), unit}
 	}
 	names := []string{config.KeyColumn, config.LastUpdatedColumn, config.BodyColumn}
+	if config.IDColumn != "" {
+		names = append(names, config.IDColumn)
+	}
 	for _, name := range []string{config.TypeColumn, config.TenantColumn} {
 		if name != "" {
 			names = append(names, name)
@@ -41,6 +44,9 @@ func (db session) inspect(ctx context.Context, config Table) (table, error) {
 	default:
 		return t, fmt.Errorf("KeyColumn %s is of type %q, not an integer or text", config.KeyColumn, types[0])
 	}
+	if config.IDColumn != "" && (db.dialect.kindOf(types[3]) != textColumn || types[3] == "UUID") {
+		return t, fmt.Errorf("IDColumn %s is of type %q, not text", config.IDColumn, types[3])
+	}
 	kind, unit := db.dialect.kindOf(types[1]), config.LastUpdatedUnit
 	counts, holdsTime := kind == integerColumn, kind == timeColumn || kind == textColumn && db.dialect.textTimes
 	if unit != 0 && !counts || unit == 0 && !holdsTime {
@@ -51,13 +57,16 @@ func (db session) inspect(ctx context.Context, config Table) (table, error) {
 }
 
 // columnTypes returns the types of columns as the database names them, in
-// capitals. It reads no row, but tries both scopes.
+// capitals. It reads no row, but tries the scopes.
 func (db session) columnTypes(ctx context.Context, t *table, names []string) ([]string, error) {
-	conditions, err := t.conditions(ctx, db, bulkexport.Scope{Level: bulkexport.LevelPatient})
-	if err != nil {
-		return nil, err
+	conditions := []clause.Expression{clause.Expr{SQL: "1 = 0"}}
+	for _, level := range []bulkexport.Level{bulkexport.LevelPatient, bulkexport.LevelGroup} {
+		more, err := t.conditions(ctx, db, bulkexport.Scope{Level: level})
+		if err != nil {
+			return nil, err
+		}
+		conditions = append(conditions, more...)
 	}
-	conditions = append(conditions, clause.Expr{SQL: "1 = 0"})
 	columns := clause.Select{}
 	for _, name := range names {
 		columns.Columns = append(columns.Columns, column(name))
@@ -92,7 +101,7 @@ func (t *table) serves(tenant string) bool { return t.TenantColumn != "" || t.Te
 // selection tells the query for the table.
 func (t *table) selection(ctx context.Context, db session, q bulkexport.Query) (selection, error) {
 	scope := q.Scope
-	if q.Type == patientType {
+	if q.Type == patientType && scope.Level == bulkexport.LevelPatient {
 		scope.Level = bulkexport.LevelSystem // every Patient is in the compartment
 	}
 	conditions, err := t.conditions(ctx, db, scope)
@@ -127,8 +136,11 @@ func (t *table) conditions(ctx context.Context, db session, scope bulkexport.Sco
 		conditions = append(conditions, clause.Eq{Column: column(t.TenantColumn), Value: scope.Tenant})
 	}
 	scopes := []func(*gorm.DB) *gorm.DB{t.Scope}
-	if scope.Level == bulkexport.LevelPatient {
+	switch {
+	case scope.Level == bulkexport.LevelPatient:
 		scopes = append(scopes, t.PatientScope)
+	case scope.Level == bulkexport.LevelGroup && t.GroupScope != nil:
+		scopes = append(scopes, func(db *gorm.DB) *gorm.DB { return t.GroupScope(db, scope.Group) })
 	}
 	for _, add := range scopes {
 		if add == nil {

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
-
-	"github.com/bulkexport/bulkexport/fhir"
 )
 
 // seqBits is how many versions a batch can number without asking the database.
@@ -16,11 +14,14 @@ const seqBits = 12
 
 const (
 	insertVersion = `INSERT INTO bulkexport_resources
-		(seq, tenant, type, id, last_updated, superseded_at, flags, body) VALUES `
-	versionColumns = 8
+		(seq, tenant, type, id, last_updated, superseded_at, flags, patients, body) VALUES `
+	versionColumns = 9
 
 	insertTie  = `INSERT INTO bulkexport_compartment (tenant, patient, type, seq) VALUES `
 	tieColumns = 4
+
+	insertTarget  = `INSERT INTO bulkexport_targets (tenant, type, id, seq, recorded) VALUES `
+	targetColumns = 5
 
 	// An interval never ends before it has begun, even if the time of day jumped
 	// back or two writers met.
@@ -51,7 +52,10 @@ func store(tx *gorm.DB, tenant string, versions []version, s stamp) error {
 	if err := insert(tx, insertVersion, versionColumns, again); err != nil {
 		return err
 	}
-	return insertTies(tx, tenant, versions)
+	if err := insertTies(tx, tenant, versions); err != nil {
+		return err
+	}
+	return insertTargets(tx, tenant, versions)
 }
 
 // insertOrSupersede inserts the versions of resources that have no current one.
@@ -69,7 +73,7 @@ func insertOrSupersede(tx *gorm.DB, tenant string, versions []version, s stamp) 
 	}
 	superseded := make(map[name]int64)
 	err := eachChunk(insertVersion, versionColumns, args, func(sql string, args []any) error {
-		rows, err := tx.Raw(sql+` ON CONFLICT (tenant, type, id) WHERE superseded_at = `+openEnd+`
+		rows, err := tx.Raw(sql+` ON CONFLICT (tenant, type, id, superseded_at)
 			DO UPDATE SET superseded_at = `+supersededAt+` RETURNING type, id, superseded_at`,
 			append(args[:len(args):len(args)], s.at, s.at)...).Rows()
 		if err != nil {
@@ -96,32 +100,38 @@ func collect(rows *sql.Rows, superseded map[name]int64) error {
 	return rows.Err()
 }
 
-// bury writes a deletion, if there is something to delete.
-func (r *Repository) bury(tx *gorm.DB, tenant string, what name, s stamp) error {
+// bury writes a deletion, if there is something to delete. It belongs to the
+// patients that the version before it belonged to.
+func (d dialect) bury(tx *gorm.DB, tenant string, what name, s stamp) error {
 	grave := version{name: what, deleted: true, seq: s.batch << seqBits}
-	var body []byte
+	var last int64
+	var patients string
 	err := tx.Raw(`UPDATE bulkexport_resources SET superseded_at = `+supersededAt+`
-		WHERE tenant = ? AND type = ? AND id = ? AND superseded_at = `+openEnd+` AND flags < ?
-		RETURNING superseded_at, body`,
-		s.at, s.at, tenant, what.resourceType, what.id, flagDeleted).Row().Scan(&grave.lastUpdated, &body)
+		WHERE tenant = ?`+d.collationByID+` AND type = ? AND id = ? AND superseded_at = `+openEnd+` AND flags < ?
+		RETURNING superseded_at, seq, patients`,
+		s.at, s.at, tenant, what.resourceType, what.id, flagDeleted).Row().
+		Scan(&grave.lastUpdated, &last, &patients)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
 		return err
 	}
-	if grave.patients, err = fhir.AppendPatientIDs(nil, body, r.baseURLs...); err != nil {
-		return err
-	}
+	grave.patients = strings.Fields(patients)
 	if err := insert(tx, insertVersion, versionColumns, grave.appendRow(nil, tenant)); err != nil {
 		return err
 	}
-	return insertTies(tx, tenant, []version{grave})
+	if err := insertTies(tx, tenant, []version{grave}); err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO bulkexport_targets (tenant, type, id, seq, recorded)
+		SELECT tenant, type, id, ?, recorded FROM bulkexport_targets WHERE seq = ?`, grave.seq, last).Error
 }
 
 // appendRow appends the values for insertVersion.
 func (v *version) appendRow(args []any, tenant string) []any {
-	return append(args, v.seq, tenant, v.resourceType, v.id, v.lastUpdated, int64(math.MaxInt64), v.flags(), v.body)
+	return append(args, v.seq, tenant, v.resourceType, v.id, v.lastUpdated, int64(math.MaxInt64),
+		v.flags(), strings.Join(v.patients, " "), v.body)
 }
 
 // insertTies writes to which patients versions belong.
@@ -133,6 +143,17 @@ func insertTies(tx *gorm.DB, tenant string, versions []version) error {
 		}
 	}
 	return insert(tx, insertTie, tieColumns, args)
+}
+
+// insertTargets writes what Provenances are about.
+func insertTargets(tx *gorm.DB, tenant string, versions []version) error {
+	var args []any
+	for i := range versions {
+		for _, target := range versions[i].targets {
+			args = append(args, tenant, target.Type, target.ID, versions[i].seq, versions[i].recorded)
+		}
+	}
+	return insert(tx, insertTarget, targetColumns, args)
 }
 
 func insert(tx *gorm.DB, into string, columns int, args []any) error {

@@ -27,6 +27,13 @@ func testOneConnection(t *testing.T, open database) {
 		for range repo.Resources(t.Context(), query("Patient")) {
 			break
 		}
+		for range repo.Blocks(t.Context(), query("Patient"), []string{"Patient"}) {
+			putPatients(t, repo, 1, seen)
+			break
+		}
+		for range repo.Lookup(t.Context(), query("Patient"), []string{"0-0"}) {
+			putPatients(t, repo, 1, seen)
+		}
 		seen++
 	}
 	require.Equal(t, 20, seen)

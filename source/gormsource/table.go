@@ -44,6 +44,13 @@ type Table struct {
 	// Required.
 	BodyColumn string
 
+	// IDColumn has the logical id, as text. It is for the Provenance at Patient
+	// level that names no Patient itself: its targets in this table are looked up,
+	// and it is in the compartment if one of them is. An index over the tenant,
+	// type and id makes that fast. Without the column all of these targets count
+	// whose type can be in the compartment. Defaults to none.
+	IDColumn string
+
 	// LastUpdatedColumn has the time of the last update, and is never NULL.
 	// Required.
 	LastUpdatedColumn string
@@ -63,6 +70,11 @@ type Table struct {
 	// Patient compartment. Defaults to a look at each resource, which is right
 	// for any table but reads those outside of the compartment too.
 	PatientScope func(db *gorm.DB) *gorm.DB
+	// GroupScope adds the condition that a row belongs to a Group, for
+	// [NewGroupTables]: that it is in the Patient compartment of a member, or is
+	// the Group itself, but no other Group. It is called like Scope. Without it
+	// the table is empty at Group level. Defaults to none.
+	GroupScope func(db *gorm.DB, group string) *gorm.DB
 }
 
 func (c TablesConfig) validate() error {
@@ -70,8 +82,11 @@ func (c TablesConfig) validate() error {
 	if len(c.Tables) == 0 {
 		faults = append(faults, errors.New("gormsource: TablesConfig.Tables is required"))
 	}
+	if !c.FHIRVersion.Valid() {
+		return errors.Join(append(faults, errors.New("gormsource: TablesConfig.FHIRVersion is neither R4 nor R5"))...)
+	}
 	for i, table := range c.Tables {
-		for _, fault := range table.faults() {
+		for _, fault := range table.faults(c.FHIRVersion) {
 			faults = append(faults, fmt.Errorf("gormsource: TablesConfig.Tables[%d].%s", i, fault))
 		}
 		for j, other := range c.Tables[:i] {
@@ -84,7 +99,7 @@ func (c TablesConfig) validate() error {
 	return errors.Join(faults...)
 }
 
-func (t Table) faults() []string {
+func (t Table) faults(version fhir.Version) []string {
 	var faults []string
 	check := func(ok bool, fault string) {
 		if !ok {
@@ -93,7 +108,7 @@ func (t Table) faults() []string {
 	}
 	check(t.Name != "", "Name is required")
 	check((t.Type == "") != (t.TypeColumn == ""), "Type or TypeColumn is required, but not both")
-	check(t.Type == "" || fhir.IsResourceType(t.Type), fmt.Sprintf("Type %q is not a FHIR R4 type", t.Type))
+	check(t.Type == "" || version.IsResourceType(t.Type), fmt.Sprintf("Type %q is not a FHIR type", t.Type))
 	check(t.Tenant == "" || t.TenantColumn == "", "Tenant and TenantColumn exclude each other")
 	check(t.KeyColumn != "", "KeyColumn is required")
 	check(t.BodyColumn != "", "BodyColumn is required")

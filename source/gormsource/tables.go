@@ -37,6 +37,9 @@ type TablesConfig struct {
 	// export because of it, they may only come again with the next incremental
 	// one. Defaults to 5 seconds; negative means none.
 	Lag time.Duration
+	// FHIRVersion says which types there are and what is in a Patient
+	// compartment. Defaults to R4.
+	FHIRVersion fhir.Version
 }
 
 // defaultLag is also how long SQLite's drivers let a writer wait for its turn.
@@ -52,7 +55,10 @@ type Tables struct {
 	session
 	tables   []table
 	baseURLs []string
+	fhir     fhir.Version
 	behind   time.Duration
+	// checkGroup is nil without Group level.
+	checkGroup func(ctx context.Context, tenant, id string) error
 }
 
 // NewTables checks the configuration against the database and returns a source.
@@ -67,7 +73,7 @@ func NewTables(ctx context.Context, db *gorm.DB, cfg TablesConfig) (*Tables, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Tables{session: session, baseURLs: slices.Clone(cfg.BaseURLs)}
+	t := &Tables{session: session, baseURLs: slices.Clone(cfg.BaseURLs), fhir: cfg.FHIRVersion}
 	var faults []error
 	var unit time.Duration
 	for i, config := range cfg.Tables {
@@ -142,44 +148,47 @@ func (t *Tables) Split(ctx context.Context, q bulkexport.Query, size int64) ([][
 
 // selection returns nil where no table holds what is asked for.
 func (t *Tables) selection(ctx context.Context, q bulkexport.Query) (*selection, error) {
-	if err := checkLevel(q.Level); err != nil {
+	if err := t.checkScope(ctx, q.Scope); err != nil {
 		return nil, err
 	}
-	atPatientLevel := q.Level == bulkexport.LevelPatient && q.Type != patientType
-	if atPatientLevel && !fhir.IsPatientCompartmentType(q.Type) {
+	inCompartment := q.Level != bulkexport.LevelSystem && q.Type != patientType
+	if inCompartment && !t.fhir.IsPatientCompartmentType(q.Type) {
 		return nil, nil
 	}
-	i := slices.IndexFunc(t.tables, func(t table) bool { return t.holds(q.Tenant, q.Type) })
-	if i < 0 {
+	found := t.tableOf(q.Tenant, q.Type)
+	if found == nil || q.Level == bulkexport.LevelGroup && found.GroupScope == nil {
 		return nil, nil
 	}
-	s, err := t.tables[i].selection(ctx, t.session, q)
+	s, err := found.selection(ctx, t.session, q)
 	if err != nil {
 		return nil, err
 	}
-	if atPatientLevel && t.tables[i].PatientScope == nil {
-		s.keep = inCompartment(t.baseURLs)
+	if inCompartment && q.Level == bulkexport.LevelPatient && found.PatientScope == nil {
+		s.keep = t.keepInCompartment(q)
 	}
 	return &s, nil
 }
 
-const patientType = "Patient"
+// tableOf returns nil if there is none.
+func (t *Tables) tableOf(tenant, resourceType string) *table {
+	i := slices.IndexFunc(t.tables, func(t table) bool { return t.holds(tenant, resourceType) })
+	if i < 0 {
+		return nil
+	}
+	return &t.tables[i]
+}
 
-func checkLevel(level bulkexport.Level) error {
-	switch level {
-	case bulkexport.LevelSystem, bulkexport.LevelPatient:
+// checkScope refuses levels that are not supported and Groups that are gone.
+func (t *Tables) checkScope(ctx context.Context, scope bulkexport.Scope) error {
+	if scope.Level == bulkexport.LevelGroup && t.checkGroup != nil {
+		return t.checkGroup(ctx, scope.Tenant, scope.Group)
+	}
+	return checkLevel(scope.Level, bulkexport.LevelSystem, bulkexport.LevelPatient)
+}
+
+func checkLevel(level bulkexport.Level, supported ...bulkexport.Level) error {
+	if slices.Contains(supported, level) {
 		return nil
 	}
 	return fmt.Errorf("export level %q is not supported", level)
-}
-
-// inCompartment tells by the body whether a resource is in the Patient
-// compartment. What cannot be read is let through, for the export to report.
-func inCompartment(baseURLs []string) func(body []byte) bool {
-	var ids []string
-	return func(body []byte) bool {
-		var err error
-		ids, err = fhir.AppendPatientIDs(ids[:0], body, baseURLs...)
-		return err != nil || len(ids) > 0
-	}
 }

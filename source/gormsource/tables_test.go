@@ -52,6 +52,7 @@ func testConfigFaults(t *testing.T, open database) {
 		"no_body":      func(t *gormsource.Table) { t.BodyColumn = "no_body" },
 		"no_update":    func(t *gormsource.Table) { t.LastUpdatedColumn = "no_update" },
 		"no_type":      func(t *gormsource.Table) { t.TypeColumn = "no_type" },
+		"no_id":        func(t *gormsource.Table) { t.IDColumn = "no_id" },
 		"no_tenant":    func(t *gormsource.Table) { t.TenantColumn = "no_tenant" },
 		"no_such_col":  func(t *gormsource.Table) { t.Scope = where("no_such_col = 1") },
 		"no_such_col2": func(t *gormsource.Table) { t.PatientScope = where("no_such_col2 = 1") },
@@ -60,6 +61,7 @@ func testConfigFaults(t *testing.T, open database) {
 		},
 		"returned nil": func(t *gormsource.Table) { t.Scope = func(*gorm.DB) *gorm.DB { return nil } },
 		// Types that will not do.
+		"IDColumn n":             func(t *gormsource.Table) { t.IDColumn = "n" },
 		"LastUpdatedColumn kind": func(t *gormsource.Table) { t.LastUpdatedColumn = "kind" },
 		"LastUpdatedUnit 0s":     func(t *gormsource.Table) { t.LastUpdatedUnit = 0 },
 	} {

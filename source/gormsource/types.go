@@ -14,7 +14,7 @@ import (
 // Types implements [bulkexport.ResourceSource]. At Patient level it names the
 // types that can be in the compartment.
 func (t *Tables) Types(ctx context.Context, scope bulkexport.Scope) ([]string, error) {
-	if err := checkLevel(scope.Level); err != nil {
+	if err := t.checkScope(ctx, scope); err != nil {
 		return nil, wrap(ctx, "list types", err)
 	}
 	found := []string{}
@@ -34,15 +34,15 @@ func (t *Tables) Types(ctx context.Context, scope bulkexport.Scope) ([]string, e
 			found = append(found, name)
 		}
 	}
-	return atLevel(found, scope.Level), nil
+	return atLevel(t.fhir, found, scope.Level), nil
 }
 
 // atLevel returns the types that the level can hold.
-func atLevel(types []string, level bulkexport.Level) []string {
-	if level != bulkexport.LevelPatient {
+func atLevel(version fhir.Version, types []string, level bulkexport.Level) []string {
+	if level == bulkexport.LevelSystem {
 		return types
 	}
-	return slices.DeleteFunc(types, func(name string) bool { return !fhir.IsPatientCompartmentType(name) })
+	return slices.DeleteFunc(types, func(name string) bool { return !version.IsPatientCompartmentType(name) })
 }
 
 // types returns the types of the rows in the scope.

@@ -3,6 +3,7 @@ package gormsource
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"unicode/utf8"
 
 	"github.com/bulkexport/bulkexport/fhir"
@@ -17,6 +18,9 @@ type version struct {
 	body     string
 	patients []string
 	deleted  bool
+	// A Provenance only: what it is about, and when it was recorded.
+	targets  []fhir.Reference
+	recorded int64
 	// historical, if not 0, is what lastUpdated shall be if the resource is new.
 	historical int64
 
@@ -45,19 +49,34 @@ func (r *Repository) parse(resource []byte) (version, error) {
 	if err != nil {
 		return version{}, fmt.Errorf("%w: %w", ErrInvalidResource, err)
 	}
-	if !fhir.IsResourceType(found.Type) {
-		return version{}, fmt.Errorf("%w: not of a FHIR R4 type", ErrInvalidResource)
+	if !r.fhir.IsResourceType(found.Type) {
+		return version{}, fmt.Errorf("%w: not of a FHIR type", ErrInvalidResource)
 	}
 	if !fhir.ValidID(found.ID) {
 		return version{}, fmt.Errorf("%w: without a valid id", ErrInvalidResource)
 	}
-	patients, err := fhir.AppendPatientIDs(nil, resource, r.baseURLs...)
+	patients, err := r.fhir.AppendPatientIDs(nil, resource, r.baseURLs...)
 	if err != nil {
 		return version{}, fmt.Errorf("%w: %w", ErrInvalidResource, err)
 	}
 	v := version{name: name{found.Type, found.ID}, body: string(resource), patients: patients}
+	if v.resourceType == provenanceType {
+		if err := v.readProvenance(resource, r.baseURLs); err != nil {
+			return version{}, fmt.Errorf("%w: %w", ErrInvalidResource, err)
+		}
+	}
 	if !found.LastUpdated.IsZero() {
 		v.historical = found.LastUpdated.UnixMicro()
 	}
 	return v, nil
+}
+
+func (v *version) readProvenance(resource []byte, baseURLs []string) error {
+	p, err := fhir.ReadProvenance(resource, baseURLs...)
+	v.targets = p.Targets
+	v.recorded = math.MinInt64
+	if !p.Recorded.IsZero() {
+		v.recorded = p.Recorded.UnixMicro()
+	}
+	return err
 }

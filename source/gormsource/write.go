@@ -11,7 +11,7 @@ import (
 )
 
 // ErrInvalidResource means that something is not a FHIR resource that can be
-// stored: not JSON, of no R4 type, or without a valid id. Errors that wrap it
+// stored: not JSON, of no type of FHIR, or without a valid id. Errors that wrap it
 // say what is wrong, but never quote it.
 var ErrInvalidResource = errors.New("invalid resource")
 
@@ -41,7 +41,7 @@ func (r *Repository) Put(ctx context.Context, tenant string, resource []byte) (t
 // already, is left alone.
 func (r *Repository) Delete(ctx context.Context, tenant, resourceType, id string) error {
 	err := r.write(ctx, func(tx *gorm.DB, s stamp) error {
-		return r.bury(tx, tenant, name{resourceType, id}, s)
+		return r.dialect.bury(tx, tenant, name{resourceType, id}, s)
 	})
 	return wrap(ctx, "delete", err)
 }
