@@ -6,11 +6,6 @@ import (
 	"strings"
 )
 
-// AppendPatientIDs is [Version.AppendPatientIDs] of R4.
-func AppendPatientIDs(dst []string, resource []byte, baseURLs ...string) ([]string, error) {
-	return R4.AppendPatientIDs(dst, resource, baseURLs...)
-}
-
 // AppendPatientIDs appends to dst the ids of all patients in whose Patient
 // compartment the resource is, sorted, each once, and returns the longer slice.
 // A Patient is in its own compartment and in those of the patients it links to.

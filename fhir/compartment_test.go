@@ -43,7 +43,7 @@ func nest(path, format, reference string) string {
 func patientIDs(t *testing.T, resource string, baseURLs ...string) []string {
 	t.Helper()
 	require.True(t, json.Valid([]byte(resource)), resource)
-	ids, err := fhir.AppendPatientIDs(nil, []byte(resource), baseURLs...)
+	ids, err := fhir.R4.AppendPatientIDs(nil, []byte(resource), baseURLs...)
 	require.NoError(t, err)
 	return ids
 }
@@ -206,7 +206,7 @@ func TestAppendPatientIDsAppends(t *testing.T) {
 	dst := make([]string, 0, 4)
 	for range 2 {
 		var err error
-		dst, err = fhir.AppendPatientIDs(dst, resource)
+		dst, err = fhir.R4.AppendPatientIDs(dst, resource)
 		require.NoError(t, err)
 	}
 	require.Equal(t, []string{"a", "a"}, dst, "what was there before is not compared")
@@ -224,7 +224,7 @@ func TestAppendPatientIDsMalformed(t *testing.T) {
 		for name, resource := range set {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				got, err := fhir.AppendPatientIDs([]string{"before"}, []byte(resource))
+				got, err := fhir.R4.AppendPatientIDs([]string{"before"}, []byte(resource))
 				require.ErrorIs(t, err, fhir.ErrMalformed)
 				require.Equal(t, []string{"before"}, got)
 			})
@@ -251,7 +251,7 @@ func FuzzAppendPatientIDs(f *testing.F) {
 	f.Add([]byte(observation))
 	f.Add([]byte(`{"resourceType":"Patient","id":"a","link":[{"other":{"reference":"Patient/b"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ids, err := fhir.AppendPatientIDs(nil, data)
+		ids, err := fhir.R4.AppendPatientIDs(nil, data)
 		if err != nil {
 			require.ErrorIs(t, err, fhir.ErrMalformed)
 			require.Empty(t, ids)
@@ -305,7 +305,7 @@ func BenchmarkAppendPatientIDs(b *testing.B) {
 	var ids []string
 	for b.Loop() {
 		var err error
-		if ids, err = fhir.AppendPatientIDs(ids[:0], resource); err != nil || len(ids) != 1 {
+		if ids, err = fhir.R4.AppendPatientIDs(ids[:0], resource); err != nil || len(ids) != 1 {
 			b.Fatal(ids, err)
 		}
 	}

@@ -18,21 +18,6 @@ import "errors"
 // around it never quote content.
 var ErrMalformed = errors.New("fhir: malformed resource")
 
-// ResourceTypes is [Version.ResourceTypes] of R4.
-func ResourceTypes() []string {
-	return R4.ResourceTypes()
-}
-
-// IsResourceType is [Version.IsResourceType] of R4.
-func IsResourceType(name string) bool {
-	return R4.IsResourceType(name)
-}
-
-// IsPatientCompartmentType is [Version.IsPatientCompartmentType] of R4.
-func IsPatientCompartmentType(name string) bool {
-	return R4.IsPatientCompartmentType(name)
-}
-
 // ValidID reports whether s follows the grammar of a FHIR id: 1 to 64 ASCII
 // letters, digits, hyphens and dots.
 func ValidID(s string) bool {

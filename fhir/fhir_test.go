@@ -12,20 +12,20 @@ import (
 
 func TestResourceTypes(t *testing.T) {
 	t.Parallel()
-	types := fhir.ResourceTypes()
+	types := fhir.R4.ResourceTypes()
 	require.Len(t, types, 146)
 	require.True(t, slices.IsSorted(types))
 	require.Len(t, slices.Compact(slices.Clone(types)), 146)
 	for _, name := range types {
-		require.True(t, fhir.IsResourceType(name), name)
+		require.True(t, fhir.R4.IsResourceType(name), name)
 	}
 	require.Subset(t, types, []string{"Binary", "OperationOutcome", "Parameters", "Patient", "Task"})
 }
 
 func TestResourceTypesBelongToTheCaller(t *testing.T) {
 	t.Parallel()
-	fhir.ResourceTypes()[0] = "changed"
-	require.Equal(t, "Account", fhir.ResourceTypes()[0])
+	fhir.R4.ResourceTypes()[0] = "changed"
+	require.Equal(t, "Account", fhir.R4.ResourceTypes()[0])
 }
 
 func TestIsResourceType(t *testing.T) {
@@ -33,26 +33,26 @@ func TestIsResourceType(t *testing.T) {
 	for _, name := range []string{
 		"", "patient", "Patient ", "Patien", "Resource", "DomainResource", "Element", "Zzz",
 	} {
-		require.False(t, fhir.IsResourceType(name), "%q", name)
+		require.False(t, fhir.R4.IsResourceType(name), "%q", name)
 	}
 }
 
 func TestIsPatientCompartmentType(t *testing.T) {
 	t.Parallel()
 	in := 0
-	for _, name := range fhir.ResourceTypes() {
-		if fhir.IsPatientCompartmentType(name) {
+	for _, name := range fhir.R4.ResourceTypes() {
+		if fhir.R4.IsPatientCompartmentType(name) {
 			in++
 		}
 	}
 	require.Equal(t, 66, in)
 	for _, name := range []string{"Patient", "Observation", "Group", "SupplyRequest"} {
-		require.True(t, fhir.IsPatientCompartmentType(name), name)
+		require.True(t, fhir.R4.IsPatientCompartmentType(name), name)
 	}
 	for _, name := range []string{
 		"Organization", "Practitioner", "Device", "Task", "Medication", "", "Unknown",
 	} {
-		require.False(t, fhir.IsPatientCompartmentType(name), name)
+		require.False(t, fhir.R4.IsPatientCompartmentType(name), name)
 	}
 }
 

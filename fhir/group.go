@@ -32,7 +32,7 @@ func (e *GroupError) Unwrap() error { return e.Err }
 // period has ended before the moment at do not count. The end of a period lasts
 // as long as its precision says: a year, a day, a second; dates are of UTC.
 // Members of other types than Patient and Group are passed over, and so are
-// references in other forms than those of [AppendPatientIDs].
+// references in other forms than those of [Version.AppendPatientIDs].
 //
 // The error is always a [*GroupError]: the Group describes its members instead
 // of naming them (actual is false), it or a member has a modifier extension, of

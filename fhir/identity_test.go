@@ -107,7 +107,7 @@ func TestIdentifyDeepNesting(t *testing.T) {
 	deep := strings.Repeat(`[`, 2_000_000)
 	_, err := fhir.Identify([]byte(`{"extension":` + deep))
 	require.ErrorIs(t, err, fhir.ErrMalformed)
-	_, err = fhir.AppendPatientIDs(nil, []byte(`{"resourceType":"Basic","subject":`+deep))
+	_, err = fhir.R4.AppendPatientIDs(nil, []byte(`{"resourceType":"Basic","subject":`+deep))
 	require.ErrorIs(t, err, fhir.ErrMalformed)
 }
 

@@ -12,7 +12,7 @@ type Provenance struct {
 }
 
 // ReadProvenance reads a Provenance. References count in the forms that
-// [AppendPatientIDs] lists. The error is [ErrMalformed].
+// [Version.AppendPatientIDs] lists. The error is [ErrMalformed].
 func ReadProvenance(resource []byte, baseURLs ...string) (Provenance, error) {
 	var (
 		s     = scanner{data: resource}

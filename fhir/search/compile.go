@@ -88,7 +88,7 @@ func (cr *criterion) setMissing(values []string) *Error {
 
 // set compiles the values as the kind of parameter and the modifier want it.
 func (c *compiler) set(cr *criterion, d definition, modifier string, values []string) *Error {
-	if d.kind == "reference" && fhir.IsResourceType(modifier) {
+	if d.kind == "reference" && fhir.R4.IsResourceType(modifier) {
 		if !d.leadsTo(modifier) {
 			return malformed("the parameter does not lead to the type that its modifier names")
 		}

@@ -24,7 +24,7 @@ type Parameter struct {
 // sorted by name, as CapabilityStatement.rest.resource.searchParam lists them.
 // A type that R4 does not know has none. The caller owns the slice.
 func Parameters(resourceType string) []Parameter {
-	if !fhir.IsResourceType(resourceType) {
+	if !fhir.R4.IsResourceType(resourceType) {
 		return nil
 	}
 	var parameters []Parameter

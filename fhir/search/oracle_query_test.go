@@ -71,7 +71,7 @@ func TestOracleAgreesOnEveryParameter(t *testing.T) {
 	o := newOracle(t)
 	m := newMaker(o, 7)
 	judged, met := 0, 0
-	for _, resourceType := range fhir.ResourceTypes() {
+	for _, resourceType := range fhir.R4.ResourceTypes() {
 		var samples []sample
 		for range 6 {
 			raw, err := json.Marshal(m.resource(resourceType))

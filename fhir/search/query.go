@@ -27,7 +27,7 @@ func SplitFilters(value string) []string {
 // beginsQuery also knows the question mark of a query that was encoded twice.
 func beginsQuery(text string) bool {
 	i := strings.IndexAny(text, "?%")
-	if i < 0 || !fhir.IsResourceType(text[:i]) {
+	if i < 0 || !fhir.R4.IsResourceType(text[:i]) {
 		return false
 	}
 	return text[i] == '?' || len(text) >= i+3 && strings.EqualFold(text[i:i+3], "%3F")
@@ -76,7 +76,7 @@ func parseQuery(query string) (resourceType string, pairs []pair, fault *Error) 
 
 func checkType(resourceType string, found bool) *Error {
 	switch {
-	case fhir.IsResourceType(resourceType) && found:
+	case fhir.R4.IsResourceType(resourceType) && found:
 		return nil
 	case !found:
 		return malformed("not a query: want Type?parameter=value")

@@ -85,7 +85,7 @@ func newReferenceTest(value string, baseURLs []string, canonical bool) (referenc
 	case fhir.ValidID(value):
 		t.id = []byte(value)
 		return t, nil
-	case len(t.base) == 0 && fhir.IsResourceType(string(t.resourceType)) && fhir.ValidID(string(t.id)):
+	case len(t.base) == 0 && fhir.R4.IsResourceType(string(t.resourceType)) && fhir.ValidID(string(t.id)):
 		return t, nil
 	default:
 		return t, malformed("not a reference: want an id, Type/id or an absolute URL")

@@ -217,7 +217,7 @@ func TestParametersCanAllBeCompiled(t *testing.T) {
 	values := map[string]string{"date": "2013", "number": "1", "quantity": "1",
 		"reference": "http://x.example/1"}
 	total := 0
-	for _, resourceType := range fhir.ResourceTypes() {
+	for _, resourceType := range fhir.R4.ResourceTypes() {
 		last := ""
 		for _, p := range search.Parameters(resourceType) {
 			require.Greater(t, p.Name, last, resourceType)
@@ -242,7 +242,7 @@ func TestParametersCanAllBeCompiled(t *testing.T) {
 
 func TestAllParametersOfATypeAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, resourceType := range fhir.ResourceTypes() {
+	for _, resourceType := range fhir.R4.ResourceTypes() {
 		var absent []string
 		for _, p := range search.Parameters(resourceType) {
 			if p.Type != "composite" && p.Name != "deceased" && len(absent) < 63 {
