@@ -108,7 +108,7 @@ func (p *pipeline) line(ctx context.Context, resource Resource) (verdict, error)
 		if p.rewritten, err = p.attachments(ctx, p.rewritten[:0], found.line); err != nil {
 			return verdict{}, hostFault("rewrite attachments of %s: %w", p.resourceType, err)
 		}
-		if found = p.check(p.rewritten); found.fault != nil {
+		if found = p.check(p.rewritten); found.line == nil {
 			return found, nil
 		}
 	}
@@ -125,7 +125,7 @@ func (p *pipeline) line(ctx context.Context, resource Resource) (verdict, error)
 // puts in its place.
 func (p *pipeline) selects(ctx context.Context, resource []byte) (verdict, error) {
 	found := p.check(resource)
-	if found.fault != nil {
+	if found.line == nil {
 		return found, nil
 	}
 	if len(p.searches) > 0 {
