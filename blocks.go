@@ -50,7 +50,7 @@ func (b *blockWriter) take(ctx context.Context, r BlockResource, err error) erro
 	}
 	switch {
 	case found.fault != nil:
-		err = b.putError(ctx, found.fault)
+		err = b.putError(ctx, outcomeLine(faultIssue(found.fault)))
 	case found.line != nil:
 		err = b.putLine(ctx, headerLine(b.part.Type, r.Owner), found.line)
 	}
@@ -106,14 +106,4 @@ func (b *blockWriter) continueBlock(ctx context.Context) error {
 	}
 	b.add.files[len(b.add.files)-1].ContinuedBy = b.output.name
 	return b.output.write(ctx, b.header)
-}
-
-func (b *blockWriter) putError(ctx context.Context, fault *ResourceError) error {
-	line := outcomeLine(faultIssue(fault))
-	if !b.errors.fits(len(line)) {
-		if err := b.end(b.errors); err != nil {
-			return err
-		}
-	}
-	return b.errors.write(ctx, line)
 }

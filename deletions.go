@@ -10,10 +10,11 @@ import (
 // a client to apply at once.
 const deletionsPerLine = 100
 
-// writeNotices writes what a client is told about its request.
+// writeNotices writes what a client is told about its request. There is no
+// cursor in it, so all is committed at once.
 func (a *attempt) writeNotices(ctx context.Context) error {
 	for _, notice := range noticesOf(a.job.Request) {
-		if err := a.put(ctx, a.errors, outcomeLine(notice)); err != nil {
+		if err := a.putError(ctx, outcomeLine(notice)); err != nil {
 			return err
 		}
 		a.errors.countIssue(notice.Severity)
@@ -48,6 +49,9 @@ func (a *attempt) readDeletions(ctx context.Context) error {
 		for deletion, err := range source.Deletions(ctx, q) {
 			if err != nil {
 				return hostFault("read deletions of %s: %w", name, err)
+			}
+			if len(deletion.Key) == 0 || deletion.ID == "" {
+				return hostFault("read deletions of %s: one has no key or no id", name)
 			}
 			entries = append(entries, deletionEntry{deletionRequest{"DELETE", name + "/" + deletion.ID}})
 			cursor = slices.Concat([]byte(name), []byte("/"), deletion.Key)

@@ -1,15 +1,19 @@
 package bulkexport_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/source/memsource"
 )
 
 // deleted reads the lines of deleted files.
@@ -85,5 +89,46 @@ func TestDeletionsGoOn(t *testing.T) {
 		status, lines := c.export(c.parameters("system", "_since="+since))
 		require.Equal(t, want, deleted(t, lines["Bundle"]))
 		require.Len(t, status.Files, 4)
+	})
+}
+
+// namelessSource says that something is deleted, but not what.
+type namelessSource struct {
+	*memsource.Source
+	deletion bulkexport.Deletion
+}
+
+func (s namelessSource) Deletions(context.Context, bulkexport.Query) iter.Seq2[bulkexport.Deletion, error] {
+	return func(yield func(bulkexport.Deletion, error) bool) { yield(s.deletion, nil) }
+}
+
+// TestNamelessDeletions: "DELETE Patient/" is nothing to ask of a client.
+func TestNamelessDeletions(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		since := c.put("Patient/a")
+		for _, deletion := range []bulkexport.Deletion{{Key: []byte("k")}, {ID: "a"}} {
+			c.open(bulkexport.Config{Source: namelessSource{c.source, deletion}, MaxAttempts: 2})
+			c.start()
+			defer c.stopper()()
+			job, err := c.try(c.parameters("system", "_since="+since.Format(time.RFC3339Nano)))
+			require.NoError(t, err)
+			require.Equal(t, bulkexport.JobFailed, c.wait(job.ID).Job.State)
+		}
+	})
+}
+
+// TestNoticesComeOnce has files of one line, and slices that end with each since
+// no two looks at the clock show the same time.
+func TestNoticesComeOnce(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(looks.Add(1))) }
+	inClinic(t, bulkexport.Config{MaxFileResources: 1, Slice: 1, Now: now}, func(t *testing.T, c *clinic) {
+		p := c.parameters("system", "a=1&b=2&c=3")
+		p.Lenient = true
+		status, lines := c.export(p)
+		require.Len(t, lines["OperationOutcome"], 3)
+		require.Len(t, status.Files, 3)
 	})
 }

@@ -285,6 +285,16 @@ func (a *attempt) put(ctx context.Context, stream *outputStream, line []byte) er
 	return stream.write(ctx, line)
 }
 
+// putError writes a line of an error file without a commit in between.
+func (a *attempt) putError(ctx context.Context, line []byte) error {
+	if !a.errors.fits(len(line)) {
+		if err := a.end(a.errors); err != nil {
+			return err
+		}
+	}
+	return a.errors.write(ctx, line)
+}
+
 // commitAndGoOn commits, and says errYield when it is somebody else's turn.
 func (a *attempt) commitAndGoOn(ctx context.Context) error {
 	if err := a.commit(ctx, false); err != nil {
