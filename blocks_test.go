@@ -3,6 +3,7 @@ package bulkexport_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/source/memsource"
 )
 
 const organized = "organizeOutputBy=Patient"
@@ -163,5 +165,49 @@ func TestWhatContinuesABlockCanBeOpened(t *testing.T) {
 			require.NotEmpty(t, file.ContinuesIn)
 			require.Contains(t, c.content(job.ID, file.ContinuesIn), header("a"))
 		}
+	})
+}
+
+// TestBlocksAreFiltered has a source that could evaluate the search itself, but
+// not for several types in one stream.
+func TestBlocksAreFiltered(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		c.put(`Patient/a "active":true`, `Patient/b "active":false`)
+		c.open(bulkexport.Config{Source: &searchingSource{Source: c.source}})
+		c.start()
+		defer c.stopper()()
+		_, lines := c.export(c.parameters("patient", organized+"&_typeFilter=Patient%3Factive%3Dtrue"))
+		require.Equal(t, []string{header("a"), `{"resourceType":"Patient","id":"a","active":true}`}, lines[""])
+	})
+}
+
+// wardSource organizes by Location.
+type wardSource struct {
+	*memsource.Source
+	types []string
+}
+
+func (s *wardSource) OrganizesBy(resourceType string) bool { return resourceType == "Location" }
+
+func (s *wardSource) Blocks(
+	_ context.Context, _ bulkexport.Query, types []string,
+) iter.Seq2[bulkexport.BlockResource, error] {
+	s.types = types
+	return func(func(bulkexport.BlockResource, error) bool) {}
+}
+
+// TestBlocksOfOtherTypes: only blocks by Patient are limited to its compartment.
+func TestBlocksOfOtherTypes(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		source := &wardSource{Source: c.source}
+		c.open(bulkexport.Config{Source: source})
+		c.start()
+		defer c.stopper()()
+		c.export(c.parameters("system", "organizeOutputBy=Location&_type=Location,Encounter"))
+		require.Equal(t, []string{"Encounter", "Location"}, source.types)
+		c.export(c.parameters("patient", "organizeOutputBy=Location&_type=Location,Encounter"))
+		require.Equal(t, []string{"Encounter"}, source.types)
 	})
 }

@@ -33,8 +33,12 @@ type verdict struct {
 }
 
 // filtersFor returns the searches of a type: those that the source evaluates,
-// or else, those that are left to the pipeline.
-func (e *Exporter) filtersFor(req ExportRequest, resourceType string) (pushed, own []string) {
+// or else, those that are left to the pipeline. Blocks have several types in one
+// stream, and associated data is added after searching.
+func (e *Exporter) filtersFor(req ExportRequest, part Part, resourceType string) (pushed, own []string) {
+	if part.Associated != "" || part.Kind != PartResources && part.Kind != PartBlocks {
+		return nil, nil
+	}
 	for _, text := range req.TypeFilters {
 		if name, query, _ := strings.Cut(text, "?"); name == resourceType {
 			pushed = append(pushed, query)
@@ -42,7 +46,10 @@ func (e *Exporter) filtersFor(req ExportRequest, resourceType string) (pushed, o
 		}
 	}
 	searcher, ok := e.cfg.Source.(SourceSearcher)
-	if !ok || slices.ContainsFunc(pushed, func(query string) bool { return !searcher.Searches(resourceType, query) }) {
+	if !ok || part.Kind == PartBlocks {
+		return nil, own
+	}
+	if slices.ContainsFunc(pushed, func(query string) bool { return !searcher.Searches(resourceType, query) }) {
 		return nil, own
 	}
 	return pushed, nil
@@ -50,15 +57,13 @@ func (e *Exporter) filtersFor(req ExportRequest, resourceType string) (pushed, o
 
 func (e *Exporter) newPipeline(job Job, part Part, resourceType string) (*pipeline, error) {
 	p := &pipeline{job: job, resourceType: resourceType, filter: e.cfg.Filter}
-	if part.Associated == "" && part.Kind != PartProvenance {
-		_, texts := e.filtersFor(job.Request, resourceType)
-		for _, text := range texts {
-			compiled, err := search.Compile(text, search.Options{Now: job.TransactionTime, BaseURLs: e.cfg.BaseURLs})
-			if err != nil {
-				return nil, fmt.Errorf("compile search of %s: %w", resourceType, err)
-			}
-			p.searches = append(p.searches, compiled)
+	_, texts := e.filtersFor(job.Request, part, resourceType)
+	for _, text := range texts {
+		compiled, err := search.Compile(text, search.Options{Now: job.TransactionTime, BaseURLs: e.cfg.BaseURLs})
+		if err != nil {
+			return nil, fmt.Errorf("compile search of %s: %w", resourceType, err)
 		}
+		p.searches = append(p.searches, compiled)
 	}
 	if e.cfg.Attachment != nil {
 		p.attachments = func(ctx context.Context, dst, line []byte) ([]byte, error) {

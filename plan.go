@@ -13,6 +13,7 @@ import (
 // What the engine itself has to know of FHIR's types.
 const (
 	groupType      = "Group"
+	patientType    = "Patient"
 	provenanceType = "Provenance"
 	outcomeType    = "OperationOutcome"
 	bundleType     = "Bundle"
@@ -200,8 +201,12 @@ func (e *Exporter) exports(req ExportRequest, name string) bool {
 	return false
 }
 
-// blockTypes returns the types that can be in blocks, sorted.
+// blockTypes returns the types that can be in blocks, sorted. What belongs to
+// another type than Patient is for the source to say.
 func (e *Exporter) blockTypes(req ExportRequest) []string {
+	if req.OrganizeBy != patientType {
+		return e.exportedTypes(req)
+	}
 	return filter(e.exportedTypes(req), e.cfg.FHIRVersion.IsPatientCompartmentType)
 }
 
@@ -225,8 +230,6 @@ func (e *Exporter) queryFor(job Job, part Part) Query {
 		return q
 	}
 	q.Since, q.Until = job.Request.Since, job.Request.Until
-	if part.Kind == PartResources && part.Associated == "" {
-		q.Filters, _ = e.filtersFor(job.Request, part.Type)
-	}
+	q.Filters, _ = e.filtersFor(job.Request, part, part.Type)
 	return q
 }
