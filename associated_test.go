@@ -117,3 +117,47 @@ func TestAssociatedDataOfTheHost(t *testing.T) {
 		c.refused(c.parameters("system", "includeAssociatedData=_nope"), "includeAssociatedData", "not-supported")
 	})
 }
+
+// TestAssociatedDataOfThePopulation: a source that cannot tell members of a
+// Group or single patients must not be asked for theirs.
+func TestAssociatedDataOfThePopulation(t *testing.T) {
+	t.Parallel()
+	cfg := bulkexport.Config{AssociatedData: map[string]bulkexport.ResourceSource{
+		"_more": newListSource(map[string]int{"Observation": 1}),
+	}}
+	inClinic(t, cfg, func(t *testing.T, c *clinic) {
+		c.ward()
+		const more = "includeAssociatedData=_more"
+		require.Contains(t, c.names("patient", more), "Observation/Observation-0")
+		for level, query := range map[string]string{"group/ward": "", "patient": "&patient=Patient/a"} {
+			p := c.parameters(level, more+query)
+			c.refused(p, "includeAssociatedData", "not-supported")
+			p.Lenient = true
+			_, lines := c.export(p)
+			require.NotContains(t, namesOf(lines), "Observation/Observation-0")
+			require.Len(t, lines["OperationOutcome"], 1)
+		}
+	})
+}
+
+// TestDeletedProvenance: an export that had it as associated data needs to be
+// told when it is gone.
+func TestDeletedProvenance(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		c.put("Patient/a", "Provenance/p "+target("Patient/a"))
+		const relevant = "includeAssociatedData=RelevantProvenanceResources"
+		first, lines := c.export(c.parameters("system", relevant+"&_type=Patient"))
+		require.Len(t, lines["Provenance"], 1)
+		pass(time.Second)
+		c.delete("Provenance/p")
+		since := "&_since=" + first.Job.TransactionTime.Format(time.RFC3339Nano)
+		status, lines := c.export(c.parameters("system", relevant+"&_type=Patient"+since))
+		require.Equal(t, []string{"Provenance/p"}, deleted(t, lines["Bundle"]))
+
+		narrow := alice
+		narrow.Types = []string{"Patient"}
+		_, err := c.exporter.OpenFile(t.Context(), narrow, status.Job.ID, "deleted.ndjson")
+		require.ErrorIs(t, err, bulkexport.ErrForbidden)
+	})
+}

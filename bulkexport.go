@@ -386,6 +386,9 @@ func mayOpen(access Access, job Job, file OutputFile) bool {
 	case file.Kind == FileOutput && file.Type != "":
 		return access.allows(file.Type)
 	}
+	if job.Request.addsProvenance() && !access.allows(provenanceType) {
+		return false
+	}
 	return job.Request.Types != nil && !slices.ContainsFunc(job.Request.Types, func(name string) bool {
 		return !access.allows(name)
 	})

@@ -47,13 +47,13 @@ func (e *Exporter) checkRequest(ctx context.Context, access Access, req ExportRe
 // checkParameters leaves in the request what can be honoured.
 func (e *Exporter) checkParameters(req *ExportRequest, faults *faultList) {
 	e.checkLevel(*req, faults)
+	req.Patients = e.checkPatients(*req, faults)
 	req.Types = e.checkTypes(*req, faults)
 	req.checkTimes(e.now(), faults)
 	req.Elements = e.checkElements(req.Elements, faults)
-	req.Associated = e.checkAssociated(req.Associated, faults)
+	req.Associated = e.checkAssociated(*req, faults)
 	req.TypeFilters = e.checkTypeFilters(req.TypeFilters, faults)
 	req.OrganizeBy = e.checkOrganizeBy(*req, faults)
-	e.checkPatients(req, faults)
 }
 
 func (e *Exporter) checkLevel(req ExportRequest, faults *faultList) {
@@ -135,13 +135,19 @@ func filter(list []string, keep func(string) bool) []string {
 	return kept
 }
 
-func (e *Exporter) checkAssociated(values []string, faults *faultList) []string {
+func (e *Exporter) checkAssociated(req ExportRequest, faults *faultList) []string {
 	known := e.associated()
-	kept := filter(normal(slices.Clone(values)), func(value string) bool {
-		if slices.Contains(known, value) {
+	kept := filter(normal(slices.Clone(req.Associated)), func(value string) bool {
+		source, own := e.cfg.AssociatedData[value]
+		switch {
+		case !slices.Contains(known, value):
+			faults.add(paramAssociated, "not-supported", fmt.Sprintf("this server has no %s", quote(value)))
+		case own && !serves(source, req):
+			faults.add(paramAssociated, "not-supported",
+				fmt.Sprintf("%s is not available for a Group or for single patients", quote(value)))
+		default:
 			return true
 		}
-		faults.add(paramAssociated, "not-supported", fmt.Sprintf("this server has no %s", quote(value)))
 		return false
 	})
 	if slices.Contains(kept, RelevantProvenance) {
@@ -149,6 +155,13 @@ func (e *Exporter) checkAssociated(values []string, faults *faultList) []string 
 		kept = filter(kept, func(value string) bool { return value != LatestProvenance })
 	}
 	return kept
+}
+
+// serves reports whether a source can be asked for the population of a request.
+func serves(source ResourceSource, req ExportRequest) bool {
+	_, groups := source.(SourceGroups)
+	_, patients := source.(SourcePatients)
+	return (groups || req.Level != LevelGroup) && (patients || !req.Patients.Limited)
 }
 
 // associated returns the values of includeAssociatedData that are possible.
@@ -202,20 +215,20 @@ func (e *Exporter) checkOrganizeBy(req ExportRequest, faults *faultList) string 
 	return ""
 }
 
-func (e *Exporter) checkPatients(req *ExportRequest, faults *faultList) {
-	if !req.Patients.Limited {
-		return
+// checkPatients never makes a list of patients into one of all, however lenient
+// the request.
+func (e *Exporter) checkPatients(req ExportRequest, faults *faultList) PatientSet {
+	set := PatientSet{Limited: req.Patients.Limited || len(req.Patients.IDs) > 0}
+	if !set.Limited {
+		return set
 	}
-	_, ok := e.cfg.Source.(SourcePatients)
-	switch {
-	case !ok:
-		faults.add(paramPatient, "not-supported", "this server does not support the parameter")
-	case req.Level == LevelSystem:
-		faults.add(paramPatient, "not-supported", "the system-level export does not have the parameter")
-	default:
-		return
+	set.IDs = normal(slices.Clone(req.Patients.IDs))
+	if _, ok := e.cfg.Source.(SourcePatients); !ok {
+		faults.refuse(paramPatient, "not-supported", "this server does not support the parameter")
+	} else if req.Level == LevelSystem {
+		faults.refuse(paramPatient, "not-supported", "the system-level export does not have the parameter")
 	}
-	req.Patients = PatientSet{}
+	return set
 }
 
 // narrow restricts a request to the types that the caller may export.
@@ -227,7 +240,7 @@ func narrow(access Access, req ExportRequest) (ExportRequest, error) {
 		return req, forbidden(paramType, "this client may not export any resource type")
 	case req.Level == LevelGroup && !access.allows(groupType):
 		return req, forbidden("level", "this client may not export Group")
-	case slices.ContainsFunc(req.Associated, isProvenanceValue) && !access.allows(provenanceType):
+	case req.addsProvenance() && !access.allows(provenanceType):
 		return req, forbidden(paramAssociated, "this client may not export Provenance")
 	}
 	if req.Types == nil {
@@ -242,8 +255,11 @@ func narrow(access Access, req ExportRequest) (ExportRequest, error) {
 	return req, nil
 }
 
-func isProvenanceValue(value string) bool {
-	return value == LatestProvenance || value == RelevantProvenance
+// addsProvenance reports whether Provenance comes as associated data.
+func (req ExportRequest) addsProvenance() bool {
+	return slices.ContainsFunc(req.Associated, func(value string) bool {
+		return value == LatestProvenance || value == RelevantProvenance
+	})
 }
 
 func forbidden(parameter, reason string) error {

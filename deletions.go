@@ -69,7 +69,7 @@ func (a *attempt) readDeletions(ctx context.Context) error {
 // deletionsLeft returns the types that are still to be read, and the key after
 // which to go on in the first of them.
 func (a *attempt) deletionsLeft() (types []string, after []byte) {
-	types = a.e.exportedTypes(a.job.Request)
+	types = a.e.deletedTypes(a.job.Request)
 	name, key, found := bytes.Cut(a.part.Cursor, []byte("/"))
 	if !found {
 		return types, nil

@@ -58,7 +58,7 @@ func (p *planner) planData(ctx context.Context) error {
 	if err := p.planTypes(ctx, p.e.cfg.Source, ""); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(p.job.Request.Associated, isProvenanceValue) {
+	if p.job.Request.addsProvenance() {
 		if err := p.split(ctx, p.e.cfg.Source, Part{Kind: PartProvenance, Type: provenanceType}); err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func (e *Exporter) exports(req ExportRequest, name string) bool {
 	switch {
 	case !e.asks(req, name):
 	case req.Level != LevelSystem && !e.cfg.FHIRVersion.IsPatientCompartmentType(name):
-	case name == provenanceType && slices.ContainsFunc(req.Associated, isProvenanceValue):
+	case name == provenanceType && req.addsProvenance():
 	default:
 		return true
 	}
@@ -214,6 +214,16 @@ func (e *Exporter) blockTypes(req ExportRequest) []string {
 // not they have data.
 func (e *Exporter) exportedTypes(req ExportRequest) []string {
 	return normal(filter(lo.Keys(e.types), func(name string) bool { return e.exports(req, name) }))
+}
+
+// deletedTypes returns the types whose deletions a request asks for, sorted: also
+// Provenance, where it comes as associated data.
+func (e *Exporter) deletedTypes(req ExportRequest) []string {
+	types := e.exportedTypes(req)
+	if req.addsProvenance() {
+		types = append(types, provenanceType)
+	}
+	return normal(types)
 }
 
 func scopeOf(job Job) Scope {

@@ -117,6 +117,10 @@ func TestLevelsThatTheSourceLacks(t *testing.T) {
 		require.ErrorAs(t, err, &fault, parameter)
 		require.Equal(t, [2]string{parameter, "not-supported"}, [2]string{fault.Parameter, fault.Code})
 	}
+	_, err := k.exporter.KickOff(t.Context(), alice, bulkexport.ExportRequest{
+		Level: bulkexport.LevelPatient, Patients: bulkexport.PatientSet{Limited: true}, Lenient: true})
+	var fault *bulkexport.RequestError
+	require.ErrorAs(t, err, &fault, "it would be an export of everybody")
 }
 
 func TestPatientParameter(t *testing.T) {
@@ -145,6 +149,15 @@ func TestPatientParameter(t *testing.T) {
 		require.Empty(t, lines["Patient"])
 		require.Len(t, lines["OperationOutcome"], 2)
 		require.Len(t, status.Job.Request.Ignored, 2)
+		p = c.parameters("system", "patient=Patient/a")
+		p.Lenient = true
+		c.refused(p, "patient", "not-supported")
+
+		// Nor does it in a request that was filled by hand.
+		job, err := c.exporter.KickOff(t.Context(), alice, bulkexport.ExportRequest{Level: bulkexport.LevelPatient,
+			Types: []string{"Patient"}, Patients: bulkexport.PatientSet{IDs: []string{"c", "a", "c"}}})
+		require.NoError(t, err)
+		require.Equal(t, bulkexport.PatientSet{Limited: true, IDs: []string{"a", "c"}}, job.Request.Patients)
 	})
 }
 
