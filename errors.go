@@ -119,6 +119,8 @@ func (f *faultList) add(parameter, code, reason string) {
 		f.refuse(parameter, code, reason)
 	case len(f.ignored) < maxFaults:
 		f.ignored = append(f.ignored, IgnoredParameter{parameter, code, reason})
+	case len(f.ignored) == maxFaults:
+		f.ignored = append(f.ignored, IgnoredParameter{parameter, code, reason + "; more that was ignored is not listed"})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/samber/lo"
 
@@ -56,6 +57,10 @@ func parseRequest(p Parameters) (ExportRequest, faultList) {
 	names := lo.Keys(p.Values)
 	slices.Sort(names)
 	for _, name := range names {
+		if !isText(name) || !lo.EveryBy(p.Values[name], isText) {
+			faults.refuse(name, "value", "the parameter is not text in UTF-8")
+			continue
+		}
 		req.parse(name, p.Values[name], p.Post, &faults)
 	}
 	return req, faults
@@ -92,6 +97,9 @@ func (req *ExportRequest) parse(name string, values []string, post bool, faults 
 	}
 }
 
+// isText reports whether a store takes the string.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
 // normal sorts a list and leaves out repeats.
 func normal(list []string) []string {
 	slices.Sort(list)
@@ -113,8 +121,8 @@ func splitList(name string, values []string, faults *faultList) []string {
 	return items
 }
 
-// parseTypes looks whether any version of FHIR has the types. A list that names
-// types never becomes one of all types, however lenient the request.
+// parseTypes looks whether any version of FHIR has the types. A list of types
+// never becomes one of all types, however lenient the request.
 func parseTypes(values []string, faults *faultList) []string {
 	asked := splitList(paramType, values, faults)
 	types := filter(asked, func(name string) bool {
@@ -124,7 +132,7 @@ func parseTypes(values []string, faults *faultList) []string {
 		}
 		return known
 	})
-	if faults.lenient && len(types) == 0 && len(asked) > 0 {
+	if faults.lenient && len(types) == 0 {
 		faults.refuse(paramType, "not-supported", "none of the names is a FHIR resource type")
 	}
 	return normal(types)
@@ -181,7 +189,7 @@ func parseFormat(values []string, faults *faultList) {
 
 func (req *ExportRequest) parsePatients(values []string, post bool, faults *faultList) {
 	if !post {
-		faults.add(paramPatient, "not-supported", "the parameter needs a kick-off with POST")
+		faults.refuse(paramPatient, "not-supported", "the parameter needs a kick-off with POST")
 		return
 	}
 	req.Patients.Limited = true

@@ -2,6 +2,7 @@ package bulkexport_test
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -142,4 +143,51 @@ func FuzzParseRequest(f *testing.F) {
 			t.Fatalf("%q: %+v, then %+v, %v", query, req, same, err)
 		}
 	})
+}
+
+// TestLenientListsStayLists: what is left of a list of types or patients still
+// limits, also if nothing is left, and where the parameter itself cannot be.
+func TestLenientListsStayLists(t *testing.T) {
+	t.Parallel()
+	for query, parameter := range map[string]string{
+		"_type=": "_type", "_type=,": "_type", "_type=Nonsense": "_type", "patient=Patient/a": "patient",
+	} {
+		params, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		_, err = bulkexport.ParseRequest(bulkexport.Parameters{
+			Level: bulkexport.LevelPatient, Values: params, Lenient: true,
+		})
+		var fault *bulkexport.RequestError
+		require.ErrorAs(t, err, &fault, query)
+		require.Equal(t, parameter, fault.Parameter)
+	}
+}
+
+// TestParseRequestTakesTextOnly: stores take UTF-8 without NUL.
+func TestParseRequestTakesTextOnly(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{"x%00=1", "x%ff=1", "_typeFilter=Patient%3Fname%3D%00", "_elements=%ff"} {
+		params, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		_, err = bulkexport.ParseRequest(bulkexport.Parameters{
+			Level: bulkexport.LevelPatient, Values: params, Lenient: true,
+		})
+		var fault *bulkexport.RequestError
+		require.ErrorAs(t, err, &fault, query)
+		require.Equal(t, "value", fault.Code)
+	}
+}
+
+func TestWhatIsIgnoredBeyondTheReportIsSaid(t *testing.T) {
+	t.Parallel()
+	params := url.Values{}
+	for i := range 150 {
+		params.Set(fmt.Sprintf("x%03d", i), "1")
+	}
+	req, err := bulkexport.ParseRequest(bulkexport.Parameters{
+		Level: bulkexport.LevelPatient, Values: params, Lenient: true,
+	})
+	require.NoError(t, err)
+	require.Len(t, req.Ignored, 101)
+	require.Contains(t, req.Ignored[100].Reason, "not listed")
 }
