@@ -186,7 +186,7 @@ func (e *Exporter) checkTypeFilters(filters []string, faults *faultList) []strin
 		var fault *search.Error
 		switch {
 		case errors.As(err, &fault):
-			faults.add(paramTypeFilter, fault.IssueCode(), strings.TrimPrefix(fault.Error(), "search: "))
+			faults.add(paramTypeFilter, fault.IssueCode(), searchReason(fault))
 		case err != nil:
 			faults.add(paramTypeFilter, "value", quote(text)+" is not a FHIR search")
 		case !e.types[compiled.Type()]:
@@ -196,6 +196,18 @@ func (e *Exporter) checkTypeFilters(filters []string, faults *faultList) []strin
 		}
 		return false
 	})
+}
+
+// searchReason names the parameter of a search as it can be repeated.
+func searchReason(fault *search.Error) string {
+	where := fault.Type
+	if fault.Parameter != "" {
+		where += "?" + fault.Parameter
+	}
+	if where == "" {
+		return fault.Reason
+	}
+	return plain(where) + ": " + fault.Reason
 }
 
 // searches reports whether there are search parameters: those of R4.

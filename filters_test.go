@@ -78,6 +78,12 @@ func TestTypeFilter(t *testing.T) {
 		for _, line := range lines["OperationOutcome"] {
 			require.Contains(t, line, `"severity":"warning"`)
 		}
+
+		p = c.parameters("system", "_typeFilter=Patient%3Fx%2500%3D1")
+		p.Lenient = true
+		status, _ := c.export(p)
+		require.Len(t, status.Job.Request.Ignored, 1)
+		require.NotContains(t, status.Job.Request.Ignored[0].Reason, "\x00", "stores need not take it")
 	})
 }
 

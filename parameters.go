@@ -145,7 +145,9 @@ func parseInstant(name string, values []string, faults *faultList) time.Time {
 	}
 	value = strings.ReplaceAll(value, " ", "+")
 	instant, err := time.Parse(time.RFC3339Nano, value)
-	if err != nil || !instantPattern.MatchString(value) {
+	// The years are those that JSON and databases take; the zero time is none.
+	year := instant.UTC().Year()
+	if err != nil || !instantPattern.MatchString(value) || year < 1 || year > 9999 || instant.IsZero() {
 		faults.add(name, "value", fmt.Sprintf("%s is not a FHIR instant, such as "+
 			"2026-01-31T08:00:00Z: date, time with seconds, and time zone", quote(value)))
 		return time.Time{}
