@@ -63,8 +63,8 @@ type SourceSearcher interface {
 
 // SourceLookup is implemented by a source that finds resources by id.
 type SourceLookup interface {
-	// Lookup streams those of the resources with these ids that q selects, each
-	// once, in any order. q has no After and no UpTo.
+	// Lookup streams those of the resources with these ids, at most 100, that q
+	// selects, each once, in any order. q has no After and no UpTo.
 	Lookup(ctx context.Context, q Query, ids []string) iter.Seq2[Resource, error]
 }
 

@@ -9,6 +9,9 @@ import (
 	"github.com/bulkexport/bulkexport/fhir"
 )
 
+// lookupIDs is how many resources a source is asked for at once.
+const lookupIDs = 100
+
 // provenance judges the Provenance of exported resources (Bulk Data Access,
 // includeAssociatedData): it belongs to the export if one of its targets does.
 // Whether a target does is asked of the source and of the pipeline of its type,
@@ -80,9 +83,15 @@ func (p *provenance) latestOf(ctx context.Context, key []byte, targetType string
 
 // anyExported reports whether at least one of the resources is exported.
 func (p *provenance) anyExported(ctx context.Context, resourceType string, ids []string) (bool, error) {
-	if len(ids) == 0 {
-		return false, nil
+	for some := range slices.Chunk(ids, lookupIDs) {
+		if exported, err := p.someExported(ctx, resourceType, some); err != nil || exported {
+			return exported, err
+		}
 	}
+	return false, nil
+}
+
+func (p *provenance) someExported(ctx context.Context, resourceType string, ids []string) (bool, error) {
 	part := Part{Type: resourceType}
 	line, err := p.targetPipeline(part)
 	if err != nil {

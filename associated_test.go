@@ -2,6 +2,7 @@ package bulkexport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -159,5 +160,35 @@ func TestDeletedProvenance(t *testing.T) {
 		narrow.Types = []string{"Patient"}
 		_, err := c.exporter.OpenFile(t.Context(), narrow, status.Job.ID, "deleted.ndjson")
 		require.ErrorIs(t, err, bulkexport.ErrForbidden)
+	})
+}
+
+// shortSource looks up a hundred resources at once, and no more.
+type shortSource struct{ *memsource.Source }
+
+func (s shortSource) Lookup(
+	ctx context.Context, q bulkexport.Query, ids []string,
+) iter.Seq2[bulkexport.Resource, error] {
+	if len(ids) > 100 {
+		return func(yield func(bulkexport.Resource, error) bool) {
+			yield(bulkexport.Resource{}, errors.New("too many"))
+		}
+	}
+	return s.Source.Lookup(ctx, q, ids)
+}
+
+func TestProvenanceOfManyTargets(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		var names []string
+		for i := range 250 {
+			names = append(names, fmt.Sprintf("Patient/none%d", i))
+		}
+		c.put("Patient/a", "Provenance/p "+target(append(names, "Patient/a")...), "Provenance/none "+target(names...))
+		c.open(bulkexport.Config{Source: shortSource{c.source}, MaxAttempts: 2})
+		c.start()
+		defer c.stopper()()
+		require.Equal(t, []string{"Patient/a", "Provenance/p"},
+			c.names("system", "includeAssociatedData=RelevantProvenanceResources"))
 	})
 }

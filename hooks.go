@@ -16,7 +16,8 @@ import (
 //
 // resource is lent: it is one line of valid JSON, not to be changed or kept.
 // The function is called from several goroutines at once; a retried part calls
-// it again for the same resources.
+// it again for the same resources, and so does the search for the Provenance of
+// those that are exported (includeAssociatedData).
 type FilterFunc func(ctx context.Context, job Job, resourceType string, resource []byte) ([]byte, error)
 
 // AttachmentFunc decides about each Attachment just before its resource is
