@@ -3,6 +3,7 @@ package bulkexport
 import (
 	"bytes"
 	"context"
+	"slices"
 )
 
 // readBlocks writes resources by the instance that they belong to: a header,
@@ -13,9 +14,9 @@ import (
 // one may be: then the file names the one that continues it, and that begins
 // with the same header.
 func (a *attempt) readBlocks(ctx context.Context) error {
-	b := blockWriter{attempt: a}
+	b := blockWriter{attempt: a, types: a.e.blockTypes(a.job.Request)}
 	source := a.e.cfg.Source.(SourceOrganizer)
-	for r, err := range source.Blocks(ctx, a.query(), a.e.blockTypes(a.job.Request)) {
+	for r, err := range source.Blocks(ctx, a.query(), b.types) {
 		if err := b.take(ctx, r, err); err != nil {
 			return err
 		}
@@ -27,12 +28,16 @@ func (a *attempt) readBlocks(ctx context.Context) error {
 // blockWriter writes the blocks of an attempt.
 type blockWriter struct {
 	*attempt
+	types  []string
 	owner  []byte // key of the instance whose block it is; nil before the first
 	header []byte // of the block; nil until it is written
 }
 
 func (b *blockWriter) take(ctx context.Context, r BlockResource, err error) error {
 	judge := func(ctx context.Context, resource Resource) (verdict, error) {
+		if r.Owner == "" || !slices.Contains(b.types, r.Type) {
+			return verdict{}, hostFault("read blocks: a resource is of no type that was asked for, or of no instance")
+		}
 		line, err := b.pipeline(r.Type)
 		if err != nil {
 			return verdict{}, err

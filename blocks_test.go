@@ -186,6 +186,7 @@ func TestBlocksAreFiltered(t *testing.T) {
 type wardSource struct {
 	*memsource.Source
 	types []string
+	block []bulkexport.BlockResource
 }
 
 func (s *wardSource) OrganizesBy(resourceType string) bool { return resourceType == "Location" }
@@ -194,7 +195,13 @@ func (s *wardSource) Blocks(
 	_ context.Context, _ bulkexport.Query, types []string,
 ) iter.Seq2[bulkexport.BlockResource, error] {
 	s.types = types
-	return func(func(bulkexport.BlockResource, error) bool) {}
+	return func(yield func(bulkexport.BlockResource, error) bool) {
+		for _, r := range s.block {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 
 // TestBlocksOfOtherTypes: only blocks by Patient are limited to its compartment.
@@ -209,5 +216,32 @@ func TestBlocksOfOtherTypes(t *testing.T) {
 		require.Equal(t, []string{"Encounter", "Location"}, source.types)
 		c.export(c.parameters("patient", "organizeOutputBy=Location&_type=Location,Encounter"))
 		require.Equal(t, []string{"Encounter"}, source.types)
+	})
+}
+
+// TestBlocksOfWhatWasNotAsked: a source that does not keep to the types, or does
+// not say whose block it is, fails the export.
+func TestBlocksOfWhatWasNotAsked(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		resource := bulkexport.Resource{Key: []byte("k"), JSON: []byte(`{"resourceType":"Encounter","id":"e"}`)}
+		for query, want := range map[string]bulkexport.JobState{
+			"Encounter": bulkexport.JobCompleted, "Location": bulkexport.JobFailed,
+		} {
+			block := bulkexport.BlockResource{Resource: resource, Type: "Encounter", Owner: "l"}
+			for _, owner := range []string{"l", ""} {
+				if block.Owner = owner; owner == "" {
+					want = bulkexport.JobFailed
+				}
+				source := &wardSource{Source: c.source, block: []bulkexport.BlockResource{block}}
+				c.stop() // lest the one before, with another source, takes the job
+				c.open(bulkexport.Config{Source: source, MaxAttempts: 2})
+				c.start()
+				defer c.stopper()()
+				job, err := c.try(c.parameters("system", "organizeOutputBy=Location&_type="+query))
+				require.NoError(t, err)
+				require.Equal(t, want, c.wait(job.ID).Job.State, "%s, %q", query, owner)
+			}
+		}
 	})
 }

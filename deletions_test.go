@@ -108,6 +108,7 @@ func TestNamelessDeletions(t *testing.T) {
 	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
 		since := c.put("Patient/a")
 		for _, deletion := range []bulkexport.Deletion{{Key: []byte("k")}, {ID: "a"}} {
+			c.stop() // lest the one before, with another source, takes the job
 			c.open(bulkexport.Config{Source: namelessSource{c.source, deletion}, MaxAttempts: 2})
 			c.start()
 			defer c.stopper()()
