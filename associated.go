@@ -74,6 +74,7 @@ func (p *provenance) latestOf(ctx context.Context, key []byte, targetType string
 		if err != nil {
 			return nil, hostFault("find latest Provenance of a target: %w", err)
 		}
+		p.answers.Add(1)
 		if bytes.Equal(latest, key) {
 			found = append(found, id)
 		}
@@ -87,6 +88,7 @@ func (p *provenance) anyExported(ctx context.Context, resourceType string, ids [
 		if exported, err := p.someExported(ctx, resourceType, some); err != nil || exported {
 			return exported, err
 		}
+		p.answers.Add(1)
 	}
 	return false, nil
 }

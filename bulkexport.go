@@ -103,9 +103,10 @@ type Config struct {
 	// the end of a file. Defaults to 30 seconds.
 	Slice time.Duration
 
-	// StallTimeout is how long an attempt may go without a single resource before
-	// it is taken for hung, and ended as a failure by cancelling its context,
-	// which the source must heed. Defaults to 10 minutes.
+	// StallTimeout is how long an attempt may go without a single resource, or
+	// another answer of the source, before it is taken for hung, and ended as a
+	// failure by cancelling its context, which the source must heed. Defaults to
+	// 10 minutes.
 	StallTimeout time.Duration
 
 	// Now is the clock. Defaults to time.Now.
@@ -119,6 +120,7 @@ func (c Config) withDefaults() Config {
 	if c.ResourceTypes == nil {
 		c.ResourceTypes = c.FHIRVersion.ResourceTypes()
 	}
+	c.FHIRVersion = cmp.Or(c.FHIRVersion, fhir.R4)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

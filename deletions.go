@@ -47,6 +47,7 @@ func (a *attempt) readDeletions(ctx context.Context) error {
 		q.Filters = nil
 		after = nil
 		for deletion, err := range source.Deletions(ctx, q) {
+			a.answers.Add(1)
 			if err != nil {
 				return hostFault("read deletions of %s: %w", name, err)
 			}
@@ -62,6 +63,7 @@ func (a *attempt) readDeletions(ctx context.Context) error {
 				return err
 			}
 		}
+		a.answers.Add(1)
 	}
 	return flush()
 }

@@ -102,6 +102,59 @@ func (s namelessSource) Deletions(context.Context, bulkexport.Query) iter.Seq2[b
 	return func(yield func(bulkexport.Deletion, error) bool) { yield(s.deletion, nil) }
 }
 
+// slowSource takes a minute for the deletions of each type, or for the latest
+// Provenance of each target.
+type slowSource struct{ *memsource.Source }
+
+func (s slowSource) Deletions(
+	ctx context.Context, q bulkexport.Query,
+) iter.Seq2[bulkexport.Deletion, error] {
+	return func(yield func(bulkexport.Deletion, error) bool) {
+		select {
+		case <-time.After(time.Minute):
+		case <-ctx.Done():
+			yield(bulkexport.Deletion{}, ctx.Err())
+			return
+		}
+		s.Source.Deletions(ctx, q)(yield)
+	}
+}
+
+func (s slowSource) LatestProvenance(
+	ctx context.Context, q bulkexport.Query, targetType, targetID string,
+) ([]byte, error) {
+	select {
+	case <-time.After(time.Minute):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.Source.LatestProvenance(ctx, q, targetType, targetID)
+}
+
+// TestSlowSearchIsNoStall: a source that answers is not hung, although no
+// resource comes for longer than StallTimeout.
+func TestSlowSearchIsNoStall(t *testing.T) {
+	t.Parallel()
+	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
+		since := c.put("Patient/a")
+		var names []string
+		for i := range 30 {
+			names = append(names, fmt.Sprintf("Patient/none%d", i))
+		}
+		c.put("Provenance/p "+target(append(names, "Patient/a")...), "Patient/a")
+		c.stop()
+		c.open(bulkexport.Config{Source: slowSource{c.source}, MaxAttempts: 1})
+		c.start()
+		defer c.stopper()()
+		job, err := c.try(c.parameters("system", "includeAssociatedData=LatestProvenanceResources&_since="+
+			since.Format(time.RFC3339Nano)))
+		require.NoError(t, err)
+		pass(3 * time.Hour)
+		require.Equal(t, bulkexport.JobCompleted, c.status(job.ID).Job.State)
+		require.Equal(t, []string{"Patient/a", "Provenance/p"}, namesOf(c.lines(job.ID)))
+	})
+}
+
 // TestNamelessDeletions: "DELETE Patient/" is nothing to ask of a client.
 func TestNamelessDeletions(t *testing.T) {
 	t.Parallel()

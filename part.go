@@ -82,7 +82,10 @@ type attempt struct {
 	index  int // of the part
 	number int // of the attempt
 	seen   atomic.Int64
-	stall  stallWatch
+	// answers counts what the source has said besides resources of the part: it
+	// is not hung.
+	answers atomic.Int64
+	stall   stallWatch
 
 	part     Part // as stored last
 	deadline time.Time
@@ -117,7 +120,7 @@ func (e *Exporter) newAttempt(job Job, part Part) *attempt {
 // renew keeps the claim and records progress.
 func (a *attempt) renew(ctx context.Context, until time.Time) error {
 	seen := a.seen.Load()
-	if err := a.stall.check(seen); err != nil {
+	if err := a.stall.check(seen + a.answers.Load()); err != nil {
 		return err
 	}
 	_, err := a.e.cfg.Store.UpdatePart(ctx, a.job.ID, a.index, func(j Job, p *Part) error {
