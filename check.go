@@ -211,7 +211,7 @@ func searchReason(fault *search.Error) string {
 }
 
 // searches reports whether there are search parameters: those of R4.
-func (e *Exporter) searches() bool { return e.cfg.FHIRVersion == "" || e.cfg.FHIRVersion == fhir.R4 }
+func (e *Exporter) searches() bool { return e.cfg.FHIRVersion == fhir.R4 }
 
 func (e *Exporter) checkOrganizeBy(req ExportRequest, faults *faultList) string {
 	organizer, ok := e.cfg.Source.(SourceOrganizer)

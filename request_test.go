@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/fhir"
 )
 
 func TestParseRequest(t *testing.T) {
@@ -193,4 +194,14 @@ func TestWhatIsIgnoredBeyondTheReportIsSaid(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, req.Ignored, 101)
 	require.Contains(t, req.Ignored[100].Reason, "not listed")
+}
+
+func TestCapabilitiesNameTheVersion(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, bulkexport.Config{Source: newListSource(nil)})
+	can := k.exporter.Capabilities()
+	require.Equal(t, fhir.R4, can.FHIRVersion)
+	require.True(t, can.Searchable)
+	k.open(bulkexport.Config{Source: newListSource(nil), FHIRVersion: fhir.R5})
+	require.False(t, k.exporter.Capabilities().Searchable)
 }
