@@ -69,7 +69,7 @@ func TestBlocks(t *testing.T) {
 // are whole, and larger ones continue.
 func TestBlocksAreWholeWherePossible(t *testing.T) {
 	t.Parallel()
-	inClinic(t, bulkexport.Config{MaxFileResources: 8, Slice: 1}, func(t *testing.T, c *clinic) {
+	inClinic(t, bulkexport.Config{MaxFileResources: 8, Slice: 1, Now: ticking()}, func(t *testing.T, c *clinic) {
 		for p, size := range []int{1, 1, 2, 0, 20, 2, 1} {
 			c.put(fmt.Sprintf("Patient/p%d", p))
 			for i := range size {

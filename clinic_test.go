@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,6 +118,13 @@ func (c *clinic) refused(p bulkexport.Parameters, parameter, code string) {
 	var fault *bulkexport.RequestError
 	require.ErrorAs(c, err, &fault, "%+v", p.Values)
 	require.Equal(c, [2]string{parameter, code}, [2]string{fault.Parameter, fault.Code}, err)
+}
+
+// ticking returns a clock that never shows the same time twice, so that even the
+// shortest slice ends although time stands still in a bubble.
+func ticking() func() time.Time {
+	var looks atomic.Int64
+	return func() time.Time { return time.Now().Add(time.Duration(looks.Add(1))) }
 }
 
 func of(patient string) string { return `"subject":{"reference":"Patient/` + patient + `"}` }

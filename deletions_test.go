@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +73,7 @@ func TestDeletions(t *testing.T) {
 // TestDeletionsGoOn has files of two lines, and slices that end with each file.
 func TestDeletionsGoOn(t *testing.T) {
 	t.Parallel()
-	inClinic(t, bulkexport.Config{MaxFileResources: 2, Slice: 1}, func(t *testing.T, c *clinic) {
+	inClinic(t, bulkexport.Config{MaxFileResources: 2, Slice: 1, Now: ticking()}, func(t *testing.T, c *clinic) {
 		var want []string
 		since := c.put("Basic/x").Format(time.RFC3339Nano)
 		for _, resourceType := range []string{"Observation", "Patient"} {
@@ -172,13 +171,10 @@ func TestNamelessDeletions(t *testing.T) {
 	})
 }
 
-// TestNoticesComeOnce has files of one line, and slices that end with each since
-// no two looks at the clock show the same time.
+// TestNoticesComeOnce has files of one line, and slices that end with each.
 func TestNoticesComeOnce(t *testing.T) {
 	t.Parallel()
-	var looks atomic.Int64
-	now := func() time.Time { return time.Now().Add(time.Duration(looks.Add(1))) }
-	inClinic(t, bulkexport.Config{MaxFileResources: 1, Slice: 1, Now: now}, func(t *testing.T, c *clinic) {
+	inClinic(t, bulkexport.Config{MaxFileResources: 1, Slice: 1, Now: ticking()}, func(t *testing.T, c *clinic) {
 		p := c.parameters("system", "a=1&b=2&c=3")
 		p.Lenient = true
 		status, lines := c.export(p)
