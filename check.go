@@ -104,7 +104,23 @@ func (req *ExportRequest) checkTimes(now time.Time, faults *faultList) {
 	}
 }
 
+// maxItems bounds the lists whose items cost time: elements when they are
+// checked, searches with each resource.
+const maxItems = 1000
+
+// fewEnough refuses a list that is too long.
+func fewEnough(parameter string, list []string, faults *faultList) bool {
+	if len(list) > maxItems {
+		faults.refuse(parameter, "too-costly", fmt.Sprintf("it has more than %d items", maxItems))
+		return false
+	}
+	return true
+}
+
 func (e *Exporter) checkElements(elements []string, faults *faultList) []string {
+	if !fewEnough(paramElements, elements, faults) {
+		return nil
+	}
 	version := e.cfg.FHIRVersion
 	return filter(elements, func(element string) bool {
 		typeName, name, typed := strings.Cut(element, ".")
@@ -177,6 +193,9 @@ func (e *Exporter) associated() []string {
 }
 
 func (e *Exporter) checkTypeFilters(filters []string, faults *faultList) []string {
+	if !fewEnough(paramTypeFilter, filters, faults) {
+		return nil
+	}
 	return filter(filters, func(text string) bool {
 		if !e.searches() {
 			faults.add(paramTypeFilter, "not-supported", "this server does not support the parameter")

@@ -205,3 +205,23 @@ func TestCapabilitiesNameTheVersion(t *testing.T) {
 	k.open(bulkexport.Config{Source: newListSource(nil), FHIRVersion: fhir.R5})
 	require.False(t, k.exporter.Capabilities().Searchable)
 }
+
+// TestListsAreBounded: what is checked item by item must not keep a processor
+// busy for minutes.
+func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, bulkexport.Config{Source: newListSource(nil)})
+	var items []string
+	for i := range 1001 {
+		items = append(items, fmt.Sprintf("Patient?_id=%d", i))
+	}
+	for parameter, req := range map[string]bulkexport.ExportRequest{
+		"_elements": {Elements: items}, "_typeFilter": {TypeFilters: items},
+	} {
+		req.Level, req.Lenient = bulkexport.LevelSystem, true
+		_, err := k.exporter.KickOff(t.Context(), alice, req)
+		var fault *bulkexport.RequestError
+		require.ErrorAs(t, err, &fault)
+		require.Equal(t, [2]string{parameter, "too-costly"}, [2]string{fault.Parameter, fault.Code})
+	}
+}
