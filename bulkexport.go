@@ -334,14 +334,16 @@ type OpenedFile struct {
 	FileReader
 	// File describes it.
 	File OutputFile
-	// ExpiresAt is until when the file can be fetched again.
+	// ExpiresAt is until when the file can be fetched again; zero as long as the
+	// export runs.
 	ExpiresAt time.Time
 }
 
-// OpenFile opens a file of a completed export by its public name. The caller
-// closes it. Errors: [ErrJobNotFound] as for Status, [ErrFileNotFound] when the
-// job has no such file or is not completed, [ErrForbidden] for a type that the
-// caller may not export (any more).
+// OpenFile opens a file of a completed export, or on a page that can be shown
+// already, by its public name. The caller closes it. Errors: [ErrJobNotFound] as
+// for Status, [ErrFileNotFound] when the job has no such file or does not show
+// it (any more), [ErrForbidden] for a type that the caller may not export (any
+// more).
 func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicName string) (OpenedFile, error) {
 	job, err := e.job(ctx, access, jobID)
 	if err != nil {
