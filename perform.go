@@ -1,7 +1,6 @@
 package bulkexport
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,7 +281,17 @@ func (e *Exporter) failureReason(ctx context.Context, task Task, cause error) st
 	if err != nil || task.Part >= len(parts) {
 		return "The export failed while writing its files."
 	}
-	return fmt.Sprintf("The export failed while writing %s resources.", cmp.Or(parts[task.Part].Type, "the deleted"))
+	switch part := parts[task.Part]; part.Kind {
+	case PartDeletions:
+		return "The export failed while writing what was deleted."
+	case PartNotices:
+		return "The export failed while writing its notices."
+	case PartBlocks:
+		return "The export failed while writing the resources by " + part.Type + "."
+	case PartResources, PartProvenance:
+		return "The export failed while writing " + part.Type + " resources."
+	}
+	return "The export failed while writing its files."
 }
 
 // dropFiles removes the files of a job that nobody can have any more.

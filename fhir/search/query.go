@@ -16,7 +16,7 @@ func SplitFilters(value string) []string {
 	var filters []string
 	start := 0
 	for i := range len(value) {
-		if value[i] == ',' && beginsQuery(strings.TrimLeft(value[i+1:], " ")) {
+		if value[i] == ',' && beginsQuery(afterBlanks(value[i+1:])) {
 			filters = append(filters, strings.TrimLeft(value[start:i], " "))
 			start = i + 1
 		}
@@ -24,9 +24,22 @@ func SplitFilters(value string) []string {
 	return append(filters, strings.TrimLeft(value[start:], " "))
 }
 
+// afterBlanks passes over some blanks, which is more than anybody writes.
+func afterBlanks(text string) string {
+	for range 8 {
+		text = strings.TrimPrefix(text, " ")
+	}
+	return text
+}
+
+// maxTypeName is longer than any name of a resource type.
+const maxTypeName = 64
+
 // beginsQuery also knows the question mark of a query that was encoded twice.
+// It looks no further than a name can be long, since there may be a comma at
+// every byte.
 func beginsQuery(text string) bool {
-	i := strings.IndexAny(text, "?%")
+	i := strings.IndexAny(text[:min(len(text), maxTypeName)], "?%")
 	if i < 0 || !fhir.R4.IsResourceType(text[:i]) {
 		return false
 	}

@@ -1,6 +1,7 @@
 package search_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -186,4 +187,12 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, map[bool]string{true: "not-supported", false: "value"}[tt.unsupported], refusal.IssueCode())
 		require.Contains(t, err.Error(), refusal.Reason)
 	}
+}
+
+// TestSplitFiltersOfManyCommas would not end soon if each comma cost the rest.
+func TestSplitFiltersOfManyCommas(t *testing.T) {
+	t.Parallel()
+	commas := strings.Repeat(",", 4<<20)
+	require.Equal(t, []string{"Patient?_id=" + commas, "Basic?" + commas},
+		search.SplitFilters("Patient?_id="+commas+",Basic?"+commas))
 }
