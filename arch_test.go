@@ -60,6 +60,7 @@ var rules = []rule{
 	{"sink/", nil},
 	{"httpadapter", []string{module + "/fhir", "github.com/klauspost/compress"}},
 	{"internal/", []string{"*"}},
+	{"conformance", []string{"*"}},
 	{"examples/", []string{"*"}},
 }
 

@@ -390,12 +390,19 @@ func mayOpen(access Access, job Job, file OutputFile) bool {
 	case file.Kind == FileOutput && file.Type != "":
 		return access.allows(file.Type)
 	}
-	if job.Request.addsProvenance() && !access.allows(provenanceType) {
+	return covers(access, job)
+}
+
+// covers reports whether the caller may export all that a job may have.
+func covers(access Access, job Job) bool {
+	switch req := job.Request; {
+	case access.Types == nil:
+		return true
+	case req.Types == nil, req.addsProvenance() && !access.allows(provenanceType):
 		return false
+	default:
+		return !slices.ContainsFunc(req.Types, func(name string) bool { return !access.allows(name) })
 	}
-	return job.Request.Types != nil && !slices.ContainsFunc(job.Request.Types, func(name string) bool {
-		return !access.allows(name)
-	})
 }
 
 // enqueue hands tasks to the runner. Trouble is only logged: the sweeper finds

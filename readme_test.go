@@ -75,20 +75,27 @@ func TestReadmeUseCases(t *testing.T) {
 		`{"resourceType":"MedicationRequest","id":"m","subject":{"reference":"Patient/p"}}`,
 		`{"resourceType":"AuditEvent","id":"a"}`,
 		`{"resourceType":"Organization","id":"x"}`,
+		`{"resourceType":"Group","id":"ward-7","actual":true,"member":[{"entity":{"reference":"Patient/p"}}]}`,
 	} {
 		_, err := source.Put("", []byte(resource))
 		require.NoError(t, err)
 	}
 	base := serveSource(t, source)
 
-	compartment := []string{"Condition", "MedicationRequest", "Observation", "Patient"}
-	everything := []string{"AuditEvent", "Condition", "MedicationRequest", "Observation", "Organization", "Patient"}
+	compartment := []string{"Condition", "Group", "MedicationRequest", "Observation", "Patient"}
+	everything := []string{
+		"AuditEvent", "Condition", "Group", "MedicationRequest", "Observation", "Organization", "Patient",
+	}
 	want := map[string][]string{
 		"full migration":            everything,
 		"incremental sync":          everything,
 		"analytics on chosen types": {"Condition", "MedicationRequest", "Observation"},
 		"compliance audit":          {"AuditEvent"},
 		"population health":         compartment,
+		"one ward, panel or study":  compartment,
+		"chosen records":            nil, // none is final
+		"lean files":                {"Patient"},
+		"patient by patient":        {""},
 	}
 	rows := regexp.MustCompile("(?m)^\\| ([^|:]+)[^|]* \\| `GET (/fhir/[^`]+)` \\|$").FindAllStringSubmatch(readme(t), -1)
 	require.Len(t, rows, len(want))

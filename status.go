@@ -38,7 +38,9 @@ type Status struct {
 }
 
 // Status returns the state of a job, with the first page of its manifest. A job
-// that is not this caller's, has expired or was deleted is [ErrJobNotFound].
+// that is not this caller's, has expired or was deleted is [ErrJobNotFound]. One
+// with types that the caller may not export (any more) is [ErrForbidden] (Bulk
+// Data Access, "Bulk Data Status Request").
 func (e *Exporter) Status(ctx context.Context, access Access, jobID string) (Status, error) {
 	return e.StatusPage(ctx, access, jobID, 1)
 }
@@ -50,6 +52,9 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 	job, err := e.job(ctx, access, jobID)
 	if err != nil {
 		return Status{}, err
+	}
+	if !covers(access, job) {
+		return Status{}, ErrForbidden
 	}
 	status := Status{Job: job, Page: number}
 	if job.State == JobFailed {
