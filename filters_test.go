@@ -77,6 +77,7 @@ func TestTypeFilter(t *testing.T) {
 		require.Len(t, lines["OperationOutcome"], 2)
 		for _, line := range lines["OperationOutcome"] {
 			require.Contains(t, line, `"severity":"warning"`)
+			require.Contains(t, line, `"expression":["`)
 		}
 
 		p = c.parameters("system", "_typeFilter=Patient%3Fx%2500%3D1")

@@ -12,6 +12,8 @@ type issue struct {
 	Severity    string `json:"severity"`
 	Code        string `json:"code"`
 	Diagnostics string `json:"diagnostics"`
+	// Expression names the parameter that the issue is about.
+	Expression []string `json:"expression,omitempty"`
 }
 
 // The severities of issues.
@@ -35,19 +37,24 @@ func faultIssue(fault *ResourceError) issue {
 	if fault.ID != "" {
 		name += "/" + fault.ID
 	}
-	return issue{severityError, "exception", name + " could not be exported: " + fault.Reason}
+	return issue{Severity: severityError, Code: "exception",
+		Diagnostics: name + " could not be exported: " + fault.Reason}
 }
 
 // noticesOf returns what a client is told about its request besides the data.
 func noticesOf(req ExportRequest) []issue {
 	var notices []issue
 	for _, ignored := range req.Ignored {
-		notices = append(notices, issue{severityWarning, ignored.Code,
-			fmt.Sprintf("Parameter %s was ignored: %s.", plain(ignored.Parameter), ignored.Reason)})
+		notice := issue{Severity: severityWarning, Code: ignored.Code}
+		notice.Diagnostics = fmt.Sprintf("Parameter %s was ignored: %s.", plain(ignored.Parameter), ignored.Reason)
+		if plain(ignored.Parameter) == ignored.Parameter {
+			notice.Expression = []string{ignored.Parameter}
+		}
+		notices = append(notices, notice)
 	}
 	if req.OrganizeBy != "" && req.Level == LevelSystem {
-		notices = append(notices, issue{severityInformation, "informational",
-			"Resources that belong to no " + req.OrganizeBy + " are left out."})
+		notices = append(notices, issue{Severity: severityInformation, Code: "informational",
+			Diagnostics: "Resources that belong to no " + req.OrganizeBy + " are left out."})
 	}
 	return notices
 }

@@ -85,7 +85,7 @@ func (req *ExportRequest) parse(name string, values []string, post bool, faults 
 	case paramTypeFilter:
 		req.TypeFilters = lo.FlatMap(values, func(v string, _ int) []string { return search.SplitFilters(v) })
 	case paramOrganizeBy:
-		req.OrganizeBy, _ = single(name, values, faults)
+		req.OrganizeBy = parseType(name, values, faults)
 	case paramAllowPartial:
 		req.AllowPartial = parseBoolean(name, values, faults)
 	case paramFormat:
@@ -145,6 +145,12 @@ func parseInstant(name string, values []string, faults *faultList) time.Time {
 	}
 	value = strings.ReplaceAll(value, " ", "+")
 	instant, err := time.Parse(time.RFC3339Nano, value)
+	const minutes = len("2016-12-31T23:59")
+	if len(value) > minutes+3 && value[minutes:minutes+3] == ":60" {
+		// FHIR has leap seconds, time.Time has the next second in their place.
+		instant, err = time.Parse(time.RFC3339Nano, value[:minutes]+":59"+value[minutes+3:])
+		instant = instant.Add(time.Second)
+	}
 	// The years are those that JSON and databases take; the zero time is none.
 	year := instant.UTC().Year()
 	if err != nil || !instantPattern.MatchString(value) || year < 1 || year > 9999 || instant.IsZero() {
@@ -153,6 +159,14 @@ func parseInstant(name string, values []string, faults *faultList) time.Time {
 		return time.Time{}
 	}
 	return instant.UTC()
+}
+
+func parseType(name string, values []string, faults *faultList) string {
+	value, ok := single(name, values, faults)
+	if ok && value == "" {
+		faults.add(name, "value", "the parameter needs a resource type")
+	}
+	return value
 }
 
 func parseBoolean(name string, values []string, faults *faultList) bool {
@@ -168,7 +182,7 @@ func parseOutputFormat(values []string, faults *faultList) {
 	if !ok {
 		return
 	}
-	switch strings.ReplaceAll(value, " ", "+") {
+	switch strings.ToLower(strings.ReplaceAll(value, " ", "+")) {
 	case "application/fhir+ndjson", "application/ndjson", "ndjson":
 	default:
 		faults.add(paramOutputFormat, "not-supported",
@@ -182,7 +196,7 @@ func parseFormat(values []string, faults *faultList) {
 	if !ok {
 		return
 	}
-	switch strings.ReplaceAll(value, " ", "+") {
+	switch strings.ToLower(strings.ReplaceAll(value, " ", "+")) {
 	case "json", "application/json", "application/fhir+json", "text/json":
 	default:
 		faults.add(paramFormat, "not-supported", fmt.Sprintf("%s is not available; use json", quote(value)))

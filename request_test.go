@@ -37,6 +37,8 @@ func TestParseRequest(t *testing.T) {
 		"_until=2026-01-31T08:00:00Z":                       {Until: instant("2026-01-31T08:00:00Z")},
 		"_elements=Patient.name,id&_elements=id":            {Elements: []string{"Patient.name", "id"}},
 		"organizeOutputBy=Patient":                          {OrganizeBy: "Patient"},
+		"_outputFormat=Application/FHIR%2BNDJSON":           {},
+		"_since=2016-12-31T23:59:60Z":                       {Since: instant("2017-01-01T00:00:00Z")},
 		"allowPartialManifests=true":                        {AllowPartial: true},
 		"allowPartialManifests=false":                       {},
 		"includeAssociatedData=RelevantProvenanceResources,_x": {
@@ -91,6 +93,9 @@ func TestParseRequestRefuses(t *testing.T) {
 		"allowPartialManifests=yes":                         {"allowPartialManifests", "value"},
 		"allowPartialManifests=":                            {"allowPartialManifests", "value"},
 		"organizeOutputBy=Patient&organizeOutputBy=Patient": {"organizeOutputBy", "structure"},
+		"organizeOutputBy=":                                 {"organizeOutputBy", "value"},
+		"_since=2016-12-31T23:60:00Z":                       {"_since", "value"},
+		"_since=2016-12-31T23:59:61Z":                       {"_since", "value"},
 		"patient=Patient/1":                                 {"patient", "not-supported"},
 		"_format=xml":                                       {"_format", "not-supported"},
 		"_pretty=2":                                         {"_pretty", "value"},
