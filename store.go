@@ -13,8 +13,8 @@ import (
 //
 //   - Methods are safe for concurrent use, and between processes if the store
 //     is shared by them.
-//   - What it takes and what it returns are copies: changing a slice afterwards
-//     on one side does not change the other.
+//   - What it takes and what it returns are copies: changing a slice or a map
+//     afterwards on one side does not change the other.
 //   - Times come back in UTC, equal to the microsecond at least; zero stays zero.
 //   - Read after write: a call that starts after another returned sees its
 //     effect, from any process. When a method has returned nil its effect

@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -11,10 +12,16 @@ import (
 // Package storetest finds by reflection one that is missing.
 
 func cloneJob(job bulkexport.Job) bulkexport.Job {
-	job.Request.Types = slices.Clone(job.Request.Types)
+	req := &job.Request
+	req.Types = slices.Clone(req.Types)
+	req.Elements = slices.Clone(req.Elements)
+	req.Patients.IDs = slices.Clone(req.Patients.IDs)
+	req.Associated = slices.Clone(req.Associated)
+	req.TypeFilters = slices.Clone(req.TypeFilters)
+	req.Ignored = slices.Clone(req.Ignored)
 	toUTC(
-		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt,
-		&job.TransactionTime, &job.Request.Since, &job.LeaseUntil, &job.RetryAt,
+		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt, &job.PublishedAt,
+		&job.TransactionTime, &req.Since, &req.Until, &job.LeaseUntil, &job.RetryAt,
 	)
 	return job
 }
@@ -24,6 +31,9 @@ func clonePart(part bulkexport.Part) bulkexport.Part {
 	part.UpTo = slices.Clone(part.UpTo)
 	part.Cursor = slices.Clone(part.Cursor)
 	part.Files = slices.Clone(part.Files)
+	for i := range part.Files {
+		part.Files[i].Severities = maps.Clone(part.Files[i].Severities)
+	}
 	toUTC(&part.LeaseUntil, &part.RetryAt)
 	return part
 }

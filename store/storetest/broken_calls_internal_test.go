@@ -60,6 +60,22 @@ func leakyStores() []brokenStore {
 			"refusals/a refused update of a job changes nothing",
 			"refusals/a refused update of a part changes nothing",
 		)},
+		{"a map within a slice is not copied", breaking(func(s *faulty) {
+			var plan []bulkexport.Part
+			s.setParts = func(ctx context.Context, id string, parts []bulkexport.Part) error {
+				plan = parts
+				return s.Store.SetParts(ctx, id, parts)
+			}
+			s.parts = func(ctx context.Context, id string) ([]bulkexport.Part, error) {
+				parts, err := s.Store.Parts(ctx, id)
+				for i := range parts {
+					for j := range parts[i].Files {
+						parts[i].Files[j].Severities = plan[i].Files[j].Severities
+					}
+				}
+				return parts, err
+			}
+		}), []string{"copies/what Parts returns"}},
 		{"a refusal loses its identity", breaking(func(s *faulty) {
 			s.updateJob = func(ctx context.Context, id string, fn jobUpdate) (bulkexport.Job, error) {
 				job, err := s.Store.UpdateJob(ctx, id, fn)

@@ -64,7 +64,14 @@ func (f *filler) fill(v reflect.Value) {
 		v.SetUint(v.Uint() ^ uint64(f.next%255+1))
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
-		f.elements(v)
+		for i := range v.Len() {
+			f.fill(v.Index(i))
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for range 2 {
+			v.SetMapIndex(f.filled(v.Type().Key()), f.filled(v.Type().Elem()))
+		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f.fill(v.Field(i))
@@ -74,10 +81,10 @@ func (f *filler) fill(v reflect.Value) {
 	}
 }
 
-func (f *filler) elements(v reflect.Value) {
-	for i := range v.Len() {
-		f.fill(v.Index(i))
-	}
+func (f *filler) filled(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	f.fill(v)
+	return v
 }
 
 // scribble overwrites in place whatever v shares with copies of it that were
@@ -90,7 +97,14 @@ func scribble[V any](t tester, v *V) {
 func (f *filler) scribble(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Slice:
-		f.elements(v)
+		for i := range v.Len() {
+			f.scribble(v.Index(i))
+			f.fill(v.Index(i))
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			v.SetMapIndex(key, f.filled(v.Type().Elem()))
+		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			return
@@ -119,7 +133,12 @@ func normalize(dst, src reflect.Value) {
 		for i := range src.Len() {
 			normalize(dst.Index(i), src.Index(i))
 		}
-	case src.Kind() == reflect.Slice:
+	case src.Kind() == reflect.Map && src.Len() > 0:
+		dst.Set(reflect.MakeMap(src.Type()))
+		for _, key := range src.MapKeys() {
+			dst.SetMapIndex(key, src.MapIndex(key))
+		}
+	case src.Kind() == reflect.Slice, src.Kind() == reflect.Map:
 	case src.Kind() == reflect.Struct:
 		for i := range src.NumField() {
 			normalize(dst.Field(i), src.Field(i))

@@ -38,7 +38,7 @@ const (
 	Basics Category = "basics"
 	// Absent: what does not exist is told by the right error.
 	Absent Category = "absent"
-	// Copies: no slice is shared between store and caller.
+	// Copies: no slice or map is shared between store and caller.
 	Copies Category = "copies"
 	// Times: UTC, to the microsecond, zero stays zero.
 	Times Category = "times"
