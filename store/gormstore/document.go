@@ -17,7 +17,7 @@ import (
 func encodeJob(job bulkexport.Job) (string, error) {
 	toUTC(
 		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt,
-		&job.TransactionTime, &job.Request.Since, &job.LeaseUntil, &job.RetryAt,
+		&job.PublishedAt, &job.TransactionTime, &job.Request.Since, &job.Request.Until, &job.LeaseUntil, &job.RetryAt,
 	)
 	doc, err := json.Marshal(job)
 	if err != nil {
