@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/bulkexport/bulkexport"
@@ -44,6 +45,10 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulke
 	header.Set("Vary", "Accept-Encoding")
 	header.Set("ETag", `"`+file.SHA256+`"`)
 	content := &content{ctx: r.Context(), file: opened.FileReader}
+	if !heedsRange(r) {
+		r = r.Clone(r.Context())
+		r.Header.Del("Range")
+	}
 	out := &download{ResponseWriter: w, request: r, content: content}
 	// A range is one of the plain file, although the client accepts gzip: the
 	// compressed bytes are made on the way and have no positions to go back to.
@@ -61,4 +66,16 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulke
 			"job", r.PathValue("id"), "file", file.PublicName, "error", err)
 		out.abort()
 	}
+}
+
+// maxRanges is how many ranges a request may ask for. A file may be far away,
+// and each range is a way to go.
+const maxRanges = 100
+
+// heedsRange reports whether a Range header is one to heed. All others are
+// ignored, as RFC 9110 has it: those with another method or unit (section 14.2)
+// and those of very many ranges (section 17.15).
+func heedsRange(r *http.Request) bool {
+	value := r.Header.Get("Range")
+	return r.Method == http.MethodGet && strings.HasPrefix(value, "bytes=") && strings.Count(value, ",") < maxRanges
 }
