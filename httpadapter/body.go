@@ -18,11 +18,13 @@ import (
 // bodyTime is how long a client may take to send a body.
 const bodyTime = time.Minute
 
-// limitBodyTime sets the deadline for a body: for reading it here, and for what
-// the server reads of one that was refused. readBody lifts it. Not every server
-// can do this, nor every wrapper of a ResponseWriter.
-func limitBodyTime(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+// limitBodyTime sets the deadline for a body, if there is one: for reading it
+// here, and for the server, which waits for one that nobody has read. Not every
+// server can do this, nor every wrapper of a ResponseWriter.
+func limitBodyTime(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	}
 }
 
 // readParameters returns the parameters of a kick-off: those of the query, and

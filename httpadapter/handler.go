@@ -44,8 +44,9 @@
 //
 // A download takes as long as the client needs. An http.Server with a
 // WriteTimeout or a ReadTimeout cuts long ones off; clients resume them with
-// Range and If-Range. Use ReadHeaderTimeout instead: the bodies of kick-offs are
-// bounded here, in time and in length.
+// Range and If-Range. Use ReadHeaderTimeout instead: bodies are bounded here, in
+// time and in length, those of kick-offs also where [Handler.KickOff] is taken
+// alone.
 package httpadapter
 
 import (
@@ -139,6 +140,7 @@ func (h *Handler) Patterns() []string {
 // ServeHTTP implements http.Handler. Paths are those below BaseURL; whatever is
 // none of them is answered with 404.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limitBodyTime(w, r)
 	// A path with "//", "/../" or a slash at the end names nothing here, nor does
 	// "*". The mux would answer those itself, in plain text or with a redirect.
 	if p := r.URL.EscapedPath(); p != path.Clean("/"+p) {

@@ -22,12 +22,10 @@ func (h *Handler) KickOff(level bulkexport.Level) http.Handler {
 	}
 	refuse := h.refuseMethod(strings.Join(methods, ", "))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limitBodyTime(w, r)
 		if !slices.Contains(methods, r.Method) {
 			refuse(w, r)
 			return
-		}
-		if r.Method == http.MethodPost {
-			limitBodyTime(w)
 		}
 		prefer := preferencesOf(r)
 		job, err := h.kickOff(level, prefer, w, r)

@@ -23,21 +23,22 @@ import (
 type polling struct {
 	*testing.T
 	store   bulkexport.JobStore
+	sink    bulkexport.OutputSink
 	handler http.Handler
 }
 
 func newPolling(t *testing.T, limit int) polling {
 	t.Helper()
-	store := memstore.New()
+	store, sink := memstore.New(), memsink.New()
 	exporter, err := bulkexport.New(bulkexport.Config{
-		Source: wards(t, "north"), Store: store, Sink: memsink.New(), Logger: slog.New(slog.DiscardHandler),
+		Source: wards(t, "north"), Store: store, Sink: sink, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	handler, err := httpadapter.New(exporter, httpadapter.Config{
 		BaseURL: "http://h", Authorize: authorize, PollLimit: limit,
 	})
 	require.NoError(t, err)
-	return polling{t, store, handler}
+	return polling{t, store, sink, handler}
 }
 
 func (p polling) get(target, token string) *httptest.ResponseRecorder {

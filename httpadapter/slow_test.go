@@ -2,6 +2,7 @@ package httpadapter_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -47,43 +48,60 @@ func dial(t *testing.T, handler http.Handler) net.Conn {
 	return client
 }
 
-// slowRequest has token, length of the body, and body.
-const slowRequest = "POST /fhir/$export HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n" +
+// slowRequest has method and path, token, length of the body, and body.
+const slowRequest = "%s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n" +
 	"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
-// TestSlowBody has clients that never send what they have announced.
+// TestSlowBody has clients that never send what they have announced. Without an
+// end to that, each would hold a connection for ever, also without a token.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
-	for token, status := range map[string]int{
-		"alice":   http.StatusBadRequest,
-		"mallory": http.StatusUnauthorized,
+	for _, test := range []struct {
+		request, token string
+		status         int
+	}{
+		{"POST /fhir/$export", "alice", http.StatusBadRequest},
+		{"POST /fhir/$export", "mallory", http.StatusUnauthorized},
+		{"PUT /fhir/$export", "mallory", http.StatusMethodNotAllowed},
+		{"GET /fhir/$export", "alice", http.StatusAccepted},
+		{"POST /nowhere", "mallory", http.StatusNotFound},
+		{"POST /nowhere/", "mallory", http.StatusNotFound},
+		{"GET " + unknownID, "mallory", http.StatusUnauthorized},
+		{"GET " + unknownID + "/Patient.ndjson", "mallory", http.StatusUnauthorized},
+		{"GET /fhir/metadata", "mallory", http.StatusOK},
 	} {
-		t.Run(token, func(t *testing.T) {
+		t.Run(test.request+" "+test.token, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client := dial(t, newPolling(t, 0).handler)
 				began := time.Now()
-				_, err := fmt.Fprintf(client, slowRequest, token, 100, "{")
+				_, err := fmt.Fprintf(client, slowRequest, test.request, test.token, 100, "{")
 				require.NoError(t, err)
 				res, err := http.ReadResponse(bufio.NewReader(client), nil)
 				require.NoError(t, err)
-				require.Equal(t, status, res.StatusCode)
+				require.Equal(t, test.status, res.StatusCode)
 				body, err := io.ReadAll(res.Body)
 				require.NoError(t, err)
-				outcomeOf(t, body)
+				if res.StatusCode >= http.StatusBadRequest {
+					outcomeOf(t, body)
+				}
 				require.Equal(t, time.Minute, time.Since(began).Truncate(time.Second))
 			})
 		})
 	}
 }
 
-// TestBodyTimeEndsWithTheBody has a request that takes longer than its body may.
+// TestBodyTimeEndsWithTheBody has a request that takes longer than its body may,
+// and a host that has read the body already.
 func TestBodyTimeEndsWithTheBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		handler := newPolling(t, 0).handler
 		ended := make(chan error, 1)
 		client := dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			r.Body = io.NopCloser(bytes.NewReader(body))
 			handler.ServeHTTP(w, r)
 			select {
 			case <-r.Context().Done():
@@ -92,11 +110,31 @@ func TestBodyTimeEndsWithTheBody(t *testing.T) {
 			ended <- r.Context().Err()
 		}))
 		body := parameters()
-		_, err := fmt.Fprintf(client, slowRequest, "alice", len(body), body)
+		_, err := fmt.Fprintf(client, slowRequest, "POST /fhir/$export", "alice", len(body), body)
 		require.NoError(t, err)
 		require.NoError(t, <-ended)
 		res, err := http.ReadResponse(bufio.NewReader(client), nil)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusAccepted, res.StatusCode)
+	})
+}
+
+// TestDownloadOutlivesABody has a client that sends a body along, and reads on
+// when it would have had to be there.
+func TestDownloadOutlivesABody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolling(t, 0)
+		k := kit{TB: t, store: p.store, sink: p.sink}
+		k.addFile(callers["alice"].Caller, lines)
+		client := dial(t, p.handler)
+		_, err := fmt.Fprintf(client, slowRequest, "GET "+file, "alice", 2, "{}")
+		require.NoError(t, err)
+		res, err := http.ReadResponse(bufio.NewReader(client), nil)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // the clock is that of synctest
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.Equal(t, lines, string(body))
 	})
 }
