@@ -27,6 +27,7 @@ var (
 	errMediaType      = errors.New("unsupported media type")
 	errBodyTooLong    = errors.New("body is too long")
 	errBodyBroken     = errors.New("read body")
+	errNotText        = errors.New("body is not UTF-8")
 )
 
 // hotPollError refuses a poll that did not heed Retry-After.
@@ -118,6 +119,7 @@ func knownErrors() []knownError {
 			"A body must be Parameters as application/fhir+json or application/json, without Content-Encoding.")},
 		{errBodyTooLong, refuse(413, "too-long", "The body is longer than this server takes.")},
 		{errBodyBroken, refuse(400, "structure", "The body did not arrive as a whole.")},
+		{errNotText, refuse(400, "structure", "The body is not text in UTF-8.")},
 
 		{bulkexport.ErrStopped, busy("transient", "The server is stopping. Try again later.")},
 		{context.DeadlineExceeded, busy("timeout", "The server took too long. Try again later.")},

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -41,8 +42,12 @@ func (h *Handler) readParameters(w http.ResponseWriter, r *http.Request) (url.Va
 	if err != nil || len(body) == 0 {
 		return values, err
 	}
-	if !isFHIRJSON(r.Header) {
+	switch {
+	case !isFHIRJSON(r.Header):
 		return nil, errMediaType
+	case !utf8.Valid(body):
+		// Package json would put other characters in the place of these.
+		return nil, errNotText
 	}
 	inside, err := bulkexport.ReadParameters(body)
 	if err != nil {
@@ -54,7 +59,11 @@ func (h *Handler) readParameters(w http.ResponseWriter, r *http.Request) (url.Va
 	return values, nil
 }
 
-// readBody returns the body without white space around it.
+// byteOrderMark is what some programs begin a text with. RFC 8259, section 8.1,
+// allows to ignore it.
+const byteOrderMark = "\ufeff"
+
+// readBody returns the body without byte order mark and white space around it.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > h.cfg.MaxBodyBytes {
 		return nil, errBodyTooLong
@@ -69,7 +78,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	}
 	// A deadline that outlived the body would end the request itself.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return bytes.TrimSpace(body), nil
+	return bytes.TrimSpace(bytes.TrimPrefix(body, []byte(byteOrderMark))), nil
 }
 
 func isFHIRJSON(header http.Header) bool {

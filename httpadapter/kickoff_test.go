@@ -118,6 +118,7 @@ func TestPost(t *testing.T) {
 		{"none at all", "", withBody("application/fhir+json", `{"resourceType":"Parameters"}`), nil},
 		{"general media type", "", withBody("application/json", one), []string{"Patient"}},
 		{"media type with a parameter", "", withBody("Application/FHIR+JSON; charset=utf-8", one), []string{"Patient"}},
+		{"byte order mark", "", withBody("application/json", "\ufeff"+one), []string{"Patient"}},
 		{"no coding", "", "Content-Encoding: identity\r\n" + withBody("application/json", one), []string{"Patient"}},
 		{"chunks", "", "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			fmt.Sprintf("%x\r\n%s\r\n0\r\n", len(one), one), []string{"Patient"}},
