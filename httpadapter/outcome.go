@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -33,13 +34,14 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeOutcome(w, r, a.status, issues...)
 }
 
-// challenge follows RFC 6750, section 3.1: no error code where there were no
-// credentials.
+// challenge follows RFC 6750, section 3: it has a parameter always, but an error
+// code only where there was a token.
 func challenge(r *http.Request) string {
-	if r.Header.Get("Authorization") == "" {
-		return "Bearer"
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return `Bearer realm="FHIR"`
 	}
-	return `Bearer error="invalid_token"`
+	return `Bearer realm="FHIR", error="invalid_token"`
 }
 
 // issue is an issue of an OperationOutcome.

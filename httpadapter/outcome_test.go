@@ -147,6 +147,26 @@ func TestManyFaults(t *testing.T) {
 	require.Equal(t, "More faults are not listed.", issues[20].Diagnostics)
 }
 
+// TestChallenge is that of RFC 6750, section 3: never without a parameter, and
+// with an error code only for a token.
+func TestChallenge(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, setup{http: httpadapter.Config{Authorize: authorize}})
+	const none, invalid = `Bearer realm="FHIR"`, `Bearer realm="FHIR", error="invalid_token"`
+	for header, want := range map[string]string{
+		"Accept: */*":                      none,
+		"Authorization:":                   none,
+		"Authorization: Basic YWxpY2U6eA=": none,
+		"Authorization: Bearers x":         none,
+		"Authorization: Bearer":            invalid,
+		"Authorization: bearer mallory":    invalid,
+	} {
+		res := k.get(status, header)
+		require.Equal(t, http.StatusUnauthorized, res.status)
+		require.Equal(t, []string{want}, res.header.Values("WWW-Authenticate"), header)
+	}
+}
+
 // TestForeignJobs has others try to get at a job. What they see must not differ
 // from what there is when there is no job.
 func TestForeignJobs(t *testing.T) {
