@@ -125,6 +125,7 @@ func TestEndedExportsAreNoPolls(t *testing.T) {
 		require.NoError(t, err)
 		for range 100 {
 			require.Equal(t, http.StatusOK, p.get(job, "alice").Code)
+			require.Equal(t, http.StatusNotFound, p.get(job+"?page=2", "alice").Code)
 			require.Equal(t, http.StatusNotFound, p.get(unknownID, "alice").Code)
 		}
 	})

@@ -50,12 +50,13 @@ func (h *Handler) status(access bulkexport.Access, r *http.Request) (bulkexport.
 		return bulkexport.Status{}, &hotPollError{wait}
 	}
 	status, err := h.exporter.StatusPage(r.Context(), access, id, page)
-	switch {
-	case errors.Is(err, bulkexport.ErrFileNotFound):
+	ended := err == nil && status.Job.State.Ended()
+	noSuchPage := errors.Is(err, bulkexport.ErrFileNotFound)
+	if ended || noSuchPage || errors.Is(err, bulkexport.ErrJobNotFound) {
+		h.polls.forget(key) // there is no Retry-After to heed
+	}
+	if noSuchPage {
 		err = errNoSuchPage
-	case errors.Is(err, bulkexport.ErrJobNotFound), err == nil && status.Job.State.Ended():
-		// There is no Retry-After to heed.
-		h.polls.forget(key)
 	}
 	return status, err
 }
