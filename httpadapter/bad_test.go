@@ -94,6 +94,7 @@ var badRequests = map[string][]bad{
 		{method: "PUT", target: "/fhir/$export", status: 405, code: "not-supported"},
 		{method: "PATCH", target: "/fhir/Group/ward/$export", status: 405, code: "not-supported"},
 		{method: "POST", target: "/fhir/metadata", status: 405, code: "not-supported"},
+		{method: "PUT", target: "/fhir/OperationDefinition/export", status: 405, code: "not-supported"},
 		{method: "DELETE", target: "/fhir/$export", status: 405, code: "not-supported"},
 		{method: "OPTIONS", target: "/fhir/$export", status: 405, code: "not-supported"},
 		{method: "HEAD", target: "/fhir/$export", status: 405},

@@ -9,12 +9,13 @@
 //	DELETE {BaseURL}/bulk-export/{id}         cancel, clean up
 //	GET    {BaseURL}/bulk-export/{id}/{file}  download
 //	GET    {BaseURL}/fhir/metadata            CapabilityStatement
+//	GET    {BaseURL}/fhir/OperationDefinition/{id}
 //
 // A [Handler] answers all of them and can be mounted on any mux. A host with a
 // router of its own takes [Handler.KickOff], [Handler.Status], [Handler.Delete],
-// [Handler.File] and [Handler.Metadata] one by one. They read r.PathValue("id")
-// and r.PathValue("file"); where a router does not set these, r.SetPathValue
-// does.
+// [Handler.File], [Handler.Metadata] and [Handler.OperationDefinition] one by
+// one. They read r.PathValue("id") and r.PathValue("file"); where a router does
+// not set these, r.SetPathValue does.
 //
 // # Two faces
 //
@@ -114,6 +115,7 @@ func (h *Handler) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+base+"/metadata", h.Metadata)
 	mux.HandleFunc(base+"/metadata", h.refuseMethod("GET, HEAD"))
 	mux.HandleFunc("GET "+base+"/OperationDefinition/{id}", h.OperationDefinition)
+	mux.HandleFunc(base+"/OperationDefinition/{id}", h.refuseMethod("GET, HEAD"))
 	mux.HandleFunc("/", h.notFound)
 	return mux
 }
