@@ -137,8 +137,10 @@ func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts opt
 		PollLimit:    opts.pollLimit,
 		Logger:       log,
 	}
+	headers := "-H 'Prefer: respond-async'"
 	if len(opts.tokens) > 0 {
 		cfg.Authorize = opts.tokens.authorize
+		headers += " -H 'Authorization: Bearer TOKEN'"
 	} else {
 		cfg.Open = true
 	}
@@ -149,6 +151,6 @@ func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts opt
 	if err := exporter.Start(ctx); err != nil {
 		return err
 	}
-	log.Info("listening", "try", "curl -i -H 'Prefer: respond-async' '"+cfg.BaseURL+"/fhir/$export'")
+	log.Info("listening", "try", "curl -i "+headers+" '"+cfg.BaseURL+"/fhir/$export'")
 	return serve(ctx, listener, handler, exporter)
 }

@@ -73,6 +73,7 @@ func TestTokensKeepClientsAndTenantsApart(t *testing.T) {
 	other := readManifest(t, poll(t, p, kickOff(t, p, "third"), "third", complete))
 	require.Empty(t, other.Output, "records of another tenant")
 	require.NotContains(t, p.log.String(), "s3cret")
+	require.Contains(t, p.log.String(), "-H 'Authorization: Bearer TOKEN'", "what the server proposes")
 }
 
 func TestRateShowsProgressAndDeleteEndsIt(t *testing.T) {
@@ -187,7 +188,7 @@ func TestFaultsAreReportedBeforeListening(t *testing.T) {
 		"exclude each other":        {"-data", "x", "-generate", "1"},
 		"flags only":                {"export"},
 		"must not be negative":      {"-rate", "-1"},
-		"CLIENT@TENANT":             {"-token", "secret"},
+		"CLIENT@TENANT":             {"-token", "s3cret=app"},
 		"not defined":               {"-colour", "red"},
 		"Config.BaseURL":            {"-base-url", "fhir.example.org"},
 		"Config.DeleteStatus":       {"-delete-status", "200"},
@@ -206,6 +207,7 @@ func TestFaultsAreReportedBeforeListening(t *testing.T) {
 			err := run(ctx, append([]string{"-addr", "127.0.0.1:0", "-dir", t.TempDir()}, args...), &output)
 			require.ErrorContains(t, err, fault)
 			require.NotContains(t, output.String(), "listening")
+			require.NotContains(t, output.String()+err.Error(), "s3cret")
 		})
 	}
 }

@@ -68,6 +68,7 @@ func (o options) check(operands int) error {
 	check(o.data.Dir == "" || o.data.Patients == 0, "-data and -generate exclude each other")
 	check(o.data.Patients >= 0, "-generate must not be negative")
 	check(o.rate >= 0, "-rate must not be negative")
+	check(o.tokens.wellFormed(), "-token must be TOKEN=CLIENT@TENANT")
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("flags: %w", err)
 	}

@@ -3,8 +3,8 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/bulkexport/bulkexport"
@@ -25,11 +25,14 @@ type token struct {
 }
 
 // Set adds TOKEN=CLIENT@TENANT. The token may have '=' in it, as base64 does.
+// What is malformed is left to wellFormed, since package flag prints a value that is
+// refused here.
 func (t *tokens) Set(value string) error {
 	end := strings.LastIndexByte(value, '=')
 	client, tenant, found := strings.Cut(value[end+1:], "@")
 	if end <= 0 || !found || client == "" || tenant == "" {
-		return errors.New("must be TOKEN=CLIENT@TENANT")
+		*t = append(*t, token{})
+		return nil
 	}
 	if tenant == defaultTenant {
 		tenant = ""
@@ -39,6 +42,11 @@ func (t *tokens) Set(value string) error {
 		caller: bulkexport.Caller{Tenant: tenant, Client: client},
 	})
 	return nil
+}
+
+// wellFormed reports whether all that was set is.
+func (t tokens) wellFormed() bool {
+	return !slices.ContainsFunc(t, func(candidate token) bool { return candidate.caller.Client == "" })
 }
 
 // String shows no token: it gets into usage texts.
