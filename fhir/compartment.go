@@ -114,14 +114,7 @@ func (c *collector) add(id []byte) {
 
 // patientID returns the id in a reference to a Patient of this server.
 func patientID(ref []byte, baseURLs []string) ([]byte, bool) {
-	for _, base := range baseURLs {
-		rest, ok := bytes.CutPrefix(ref, []byte(strings.TrimSuffix(base, "/")))
-		if ok && len(rest) > 0 && rest[0] == '/' {
-			ref = rest[1:]
-			break
-		}
-	}
-	rest, ok := bytes.CutPrefix(ref, []byte("Patient/"))
+	rest, ok := bytes.CutPrefix(withoutBase(ref, baseURLs), []byte("Patient/"))
 	if !ok {
 		return nil, false
 	}

@@ -162,6 +162,7 @@ func TestAppendPatientIDsReferenceForms(t *testing.T) {
 		"https://ehr.example/fhir/Patient/a":            "a",
 		"https://ehr.example/fhir/Patient/a/_history/3": "a",
 		"http://old.example:8080/Patient/a":             "a",
+		"https://ehr.example/fhir/r4/Patient/a":         "a",
 
 		"":                                    "",
 		"Patient/":                            "",
@@ -191,7 +192,8 @@ func TestAppendPatientIDsReferenceForms(t *testing.T) {
 		t.Run(reference, func(t *testing.T) {
 			t.Parallel()
 			resource := `{"resourceType":"Flag","subject":{"reference":"` + reference + `"}}`
-			got := patientIDs(t, resource, "https://ehr.example/fhir", "http://old.example:8080/")
+			got := patientIDs(t, resource,
+				"https://ehr.example/fhir", "http://old.example:8080/", "https://ehr.example/fhir/r4")
 			require.Equal(t, want, strings.Join(got, " "))
 			if strings.Contains(reference, "://") {
 				require.Empty(t, patientIDs(t, resource), "absolute without own bases")

@@ -35,6 +35,10 @@ func TestReadProvenance(t *testing.T) {
 			  {"reference":"https://ehr.example/fhir/Patient/b"},{"reference":"https://ehr.example/fhir"}]`,
 			fhir.Provenance{Targets: []fhir.Reference{{Type: "Patient", ID: "b"}}},
 		},
+		"a base URL that begins with another": {
+			`"target":[{"reference":"https://ehr.example/fhir/r4/Patient/a"}]`,
+			fhir.Provenance{Targets: []fhir.Reference{{Type: "Patient", ID: "a"}}},
+		},
 		"other forms": {
 			`"target":[{"reference":"#a"},{"reference":"urn:uuid:1"},{"reference":"patient/a"},
 			  {"reference":"Patient"},{"reference":"Patient/"},{"reference":"/a"},{"reference":""},
@@ -49,7 +53,7 @@ func TestReadProvenance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := fhir.ReadProvenance([]byte(`{"resourceType":"Provenance",`+tt.members+`}`), base)
+			got, err := fhir.ReadProvenance([]byte(`{"resourceType":"Provenance",`+tt.members+`}`), base, base+"/r4")
 			require.NoError(t, err)
 			require.Equal(t, tt.want, got)
 		})

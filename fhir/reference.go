@@ -11,14 +11,7 @@ type Reference struct{ Type, ID string }
 // localReference reads a reference in one of the forms that count, see
 // [Version.AppendPatientIDs], to a resource of any type.
 func localReference(ref []byte, baseURLs []string) (Reference, bool) {
-	for _, base := range baseURLs {
-		rest, ok := bytes.CutPrefix(ref, []byte(strings.TrimSuffix(base, "/")))
-		if ok && len(rest) > 0 && rest[0] == '/' {
-			ref = rest[1:]
-			break
-		}
-	}
-	name, rest, _ := bytes.Cut(ref, []byte("/"))
+	name, rest, _ := bytes.Cut(withoutBase(ref, baseURLs), []byte("/"))
 	id, tail, versioned := bytes.Cut(rest, []byte("/"))
 	if versioned {
 		version, ok := bytes.CutPrefix(tail, []byte("_history/"))
@@ -28,6 +21,19 @@ func localReference(ref []byte, baseURLs []string) (Reference, bool) {
 	}
 	found := Reference{typeName(name), string(id)}
 	return found, isTypeName(found.Type) && ValidID(found.ID)
+}
+
+// withoutBase returns what follows the base URL, or ref itself. One base may begin
+// with another: the longest counts.
+func withoutBase(ref []byte, baseURLs []string) []byte {
+	relative := ref
+	for _, base := range baseURLs {
+		rest, ok := bytes.CutPrefix(ref, []byte(strings.TrimSuffix(base, "/")))
+		if ok && len(rest) > 0 && rest[0] == '/' && len(rest) <= len(relative) {
+			relative = rest[1:]
+		}
+	}
+	return relative
 }
 
 // isTypeName reports whether s can be the name of a type, of R4 or not.
