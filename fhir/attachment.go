@@ -11,10 +11,10 @@ import (
 // other bytes stay as they are.
 //
 // Attachments are found where the definitions of the version have them, at
-// whatever depth: in elements, choices, extensions and contained resources. Not
-// looked into are the entries of a Bundle, the resources in Parameters, and
-// RelatedArtifacts in extensions. In a resource of a type that the version
-// lacks, only choices (contentAttachment, valueAttachment) are found.
+// whatever depth: in elements, choices, extensions and contained resources. Only
+// choices (contentAttachment, valueAttachment) are found in a resource of a type
+// that the version lacks, in the entries of a Bundle and in the resources in
+// Parameters. RelatedArtifacts in extensions are not looked into.
 //
 // The bytes that rewrite gets are one JSON object, lent until it returns. It
 // returns one JSON object, which is copied at once, or nothing to leave the

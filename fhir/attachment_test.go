@@ -82,6 +82,12 @@ func TestRewriteAttachments(t *testing.T) {
 			`{"resourceType":"Custom","photo":[{}],"bodyAttachment":{}}`,
 			`{"resourceType":"Custom","photo":[{}],"bodyAttachment":{"was":{}}}`,
 		},
+		"only choices in the entries of a Bundle": {
+			`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","photo":[{}],` +
+				`"extension":[{"valueAttachment":{}}]}}]}`,
+			`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","photo":[{}],` +
+				`"extension":[{"valueAttachment":{"was":{}}}]}}]}`,
+		},
 		"values that are no objects": {
 			`{"resourceType":"Patient","photo":[null,"x",[{}],{}],"extension":[{"valueAttachment":"y"}]}`,
 			`{"resourceType":"Patient","photo":[null,"x",[{}],{"was":{}}],"extension":[{"valueAttachment":"y"}]}`,
