@@ -80,7 +80,9 @@ func testDeleteKeepsCompartment(t *testing.T, open database) {
 	require.NoError(t, err)
 	for range 2 {
 		require.NoError(t, repo.Delete(t.Context(), "a", "Observation", "o"))
-		require.NoError(t, repo.Delete(t.Context(), "a", "Observation", "never"))
+		for _, never := range []string{"never", "", "o'", "o\x00", "\xff"} {
+			require.NoError(t, repo.Delete(t.Context(), "a", "Observation", never))
+		}
 		require.NoError(t, repo.Delete(t.Context(), "b", "Observation", "o"))
 	}
 	type row struct {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+
+	"github.com/bulkexport/bulkexport/fhir"
 )
 
 // ErrInvalidResource means that something is not a FHIR resource that can be
@@ -40,6 +42,9 @@ func (r *Repository) Put(ctx context.Context, tenant string, resource []byte) (t
 // Delete marks a resource as deleted. One that does not exist, or is deleted
 // already, is left alone.
 func (r *Repository) Delete(ctx context.Context, tenant, resourceType, id string) error {
+	if !fhir.ValidID(id) { // PostgreSQL would not even compare some of these
+		return nil
+	}
 	err := r.write(ctx, func(tx *gorm.DB, s stamp) error {
 		return r.dialect.bury(tx, tenant, name{resourceType, id}, s)
 	})
