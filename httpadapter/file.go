@@ -59,13 +59,16 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulke
 		out.compress = true
 	}
 	http.ServeContent(out, r, file.PublicName, time.Time{}, content)
-	if err := content.end(); err == nil {
+	err := content.end()
+	if err == nil {
 		out.finish()
-	} else if r.Context().Err() == nil {
+		return
+	}
+	if r.Context().Err() == nil {
 		h.cfg.Logger.ErrorContext(r.Context(), "read output file",
 			"job", r.PathValue("id"), "file", file.PublicName, "error", err)
-		out.abort()
 	}
+	out.abort() // also where only the request has ended: its client may still be there
 }
 
 // maxRanges is how many ranges a request may ask for. A file may be far away,
