@@ -98,6 +98,8 @@ func knownErrors() []knownError {
 	refuse := func(status int, code, text string) answer {
 		return answer{status: status, code: code, text: text}
 	}
+	slow := busy("timeout", "The server took too long. Try again later.")
+	slow.unknown = true // what took so long
 	return []knownError{
 		{ErrUnauthenticated, refuse(401, "login", "A valid access token is required.")},
 		{bulkexport.ErrForbidden, refuse(403, "forbidden", "This client may not have what it asked for.")},
@@ -122,8 +124,8 @@ func knownErrors() []knownError {
 		{errNotText, refuse(400, "structure", "The body is not text in UTF-8.")},
 
 		{bulkexport.ErrStopped, busy("transient", "The server is stopping. Try again later.")},
-		{context.DeadlineExceeded, busy("timeout", "The server took too long. Try again later.")},
-		{os.ErrDeadlineExceeded, busy("timeout", "The server took too long. Try again later.")},
+		{context.DeadlineExceeded, slow},
+		{os.ErrDeadlineExceeded, slow},
 		{context.Canceled, busy("transient", "The request was interrupted. Try again.")},
 	}
 }

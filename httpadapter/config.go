@@ -61,8 +61,8 @@ type Config struct {
 	// -1 means no limit.
 	PollLimit int
 
-	// Logger gets the causes of answers with status 503 and of broken downloads;
-	// never query strings or tokens. Defaults to slog.Default().
+	// Logger gets the causes of answers with status 503 that do not say them, and of
+	// broken downloads; never query strings or tokens. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
