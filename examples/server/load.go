@@ -25,6 +25,7 @@ func load(ctx context.Context, records *gormsource.Repository, opts options, log
 		log.Info("the database has records already, none are loaded", "tenant", defaultTenant)
 		return nil
 	}
+	log.Info("loading records", "tenant", defaultTenant)
 	began, total := time.Now(), int64(0)
 	// Records keep the last updates that they have, so that _since can be tried.
 	history := gormsource.LoadOptions{KeepLastUpdated: true}

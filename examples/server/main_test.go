@@ -177,6 +177,7 @@ func TestFolderIsLoaded(t *testing.T) {
 	const ada = `{"resourceType":"Patient","id":"ada","multipleBirthInteger":1.0}`
 	require.NoError(t, os.WriteFile(dir+"/Patient.ndjson", []byte(ada+"\n"), 0o600))
 	p := start(t, "-dir", t.TempDir(), "-data", dir)
+	require.Contains(t, p.log.String(), "loading records", "it may take long")
 	m := readManifest(t, poll(t, p, kickOff(t, p, ""), "", complete))
 	require.Len(t, m.Output, 1)
 	require.Equal(t, ada+"\n", request(t, http.MethodGet, m.Output[0].URL, "").body)
