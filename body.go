@@ -1,6 +1,7 @@
 package bulkexport
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,35 +14,104 @@ import (
 // Data Access, "Request Flow"). A string may come as any of the types that FHIR
 // derives from it, an instant also as a dateTime, a code also as a Coding.
 //
-// The error is a [*RequestError], or joins several. It never quotes values.
+// Members have exactly the names that FHIR gives them, each at most once: a
+// reader that took the last of two, or another case, could make a list of
+// patients into everybody. The error is a [*RequestError], or joins several. It
+// never quotes values.
 func ReadParameters(body []byte) (url.Values, error) {
-	var resource struct {
-		ResourceType string                       `json:"resourceType"`
-		Parameter    []map[string]json.RawMessage `json:"parameter"`
+	resource, err := members(body)
+	if err != nil {
+		return nil, bodyFault("it is not a Parameters resource in JSON")
 	}
-	if err := json.Unmarshal(body, &resource); err != nil {
-		return nil, &RequestError{Parameter: "body", Code: "structure", Reason: "it is not a Parameters resource in JSON"}
+	var resourceType string
+	if err := unmarshal(resource["resourceType"], &resourceType); err != nil || resourceType != "Parameters" {
+		return nil, bodyFault("it is " + quote(resourceType) + " and not a Parameters resource")
 	}
-	if resource.ResourceType != "Parameters" {
-		return nil, &RequestError{Parameter: "body", Code: "structure",
-			Reason: "it is " + quote(resource.ResourceType) + " and not a Parameters resource"}
+	list := resource["parameter"]
+	if list == nil || string(list) == "null" {
+		return url.Values{}, nil
 	}
 	values := url.Values{}
 	var faults faultList
-	for i, parameter := range resource.Parameter {
-		var name string
-		if err := json.Unmarshal(parameter["name"], &name); err != nil || name == "" {
-			faults.add("body", "structure", fmt.Sprintf("parameter[%d] has no name", i))
-			continue
+	decoder := json.NewDecoder(bytes.NewReader(list))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('[') {
+		return nil, bodyFault("parameter is not a list")
+	}
+	for i := 0; decoder.More() && len(faults.errs) < maxFaults; i++ {
+		var parameter json.RawMessage
+		if err := decoder.Decode(&parameter); err != nil {
+			return nil, bodyFault("parameter is not a list in JSON")
 		}
-		value, err := parameterValue(parameter)
-		if err != nil {
-			faults.add(name, "structure", err.Error())
-			continue
-		}
-		values.Add(name, value)
+		readParameter(i, parameter, values, &faults)
 	}
 	return values, faults.err()
+}
+
+func bodyFault(reason string) error {
+	return &RequestError{Parameter: "body", Code: "structure", Reason: reason}
+}
+
+func readParameter(index int, raw json.RawMessage, values url.Values, faults *faultList) {
+	parameter, err := members(raw)
+	var name string
+	if err != nil || unmarshal(parameter["name"], &name) != nil || name == "" {
+		faults.add("body", "structure", fmt.Sprintf("parameter[%d] has no name, or is none", index))
+		return
+	}
+	value, err := parameterValue(parameter)
+	if err != nil {
+		faults.add(name, "structure", err.Error())
+		return
+	}
+	values.Add(name, value)
+}
+
+var errNoObject = errors.New("not a JSON object with each member once")
+
+// members returns the members of a JSON object, names to the letter.
+func members(object []byte) (map[string]json.RawMessage, error) {
+	if !json.Valid(object) {
+		return nil, errNoObject
+	}
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, errNoObject
+	}
+	found := map[string]json.RawMessage{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		key, ok := name.(string)
+		if _, again := found[key]; again || !ok {
+			return nil, errNoObject
+		}
+		found[key] = value
+	}
+	return found, nil
+}
+
+// unmarshal takes neither nothing nor null for a value.
+func unmarshal(raw json.RawMessage, value any) error {
+	if raw == nil || string(raw) == "null" {
+		return errWrongInside
+	}
+	return json.Unmarshal(raw, value)
+}
+
+// textMember reads a member of an object.
+func textMember(object json.RawMessage, name string) (string, error) {
+	inside, err := members(object)
+	if err != nil {
+		return "", err
+	}
+	var text string
+	return text, unmarshal(inside[name], &text)
 }
 
 var (
@@ -70,23 +140,19 @@ func parameterValue(parameter map[string]json.RawMessage) (string, error) {
 	case "":
 		return "", errNoValue
 	case "String", "Code", "Uri", "Url", "Canonical", "Id", "Markdown", "Instant", "DateTime", "Date":
-		err = json.Unmarshal(raw, &value)
+		err = unmarshal(raw, &value)
 	case "Boolean":
 		var truth bool
-		err = json.Unmarshal(raw, &truth)
+		err = unmarshal(raw, &truth)
 		value = strconv.FormatBool(truth)
 	case "Reference":
-		var reference struct{ Reference string }
-		err = json.Unmarshal(raw, &reference)
-		value = reference.Reference
+		value, err = textMember(raw, "reference")
 	case "Coding":
-		var coding struct{ Code string }
-		err = json.Unmarshal(raw, &coding)
-		value = coding.Code
+		value, err = textMember(raw, "code")
 	default:
 		return "", errValueType
 	}
-	if err != nil || string(raw) == "null" {
+	if err != nil {
 		return "", errWrongInside
 	}
 	return value, nil

@@ -104,14 +104,26 @@ func (req *ExportRequest) checkTimes(now time.Time, faults *faultList) {
 	}
 }
 
-// maxItems bounds the lists whose items cost time: elements when they are
-// checked, searches with each resource.
-const maxItems = 1000
+// The bounds of lists whose items cost time: elements when they are checked,
+// searches, with all that they list, for each resource.
+const (
+	maxItems       = 1000
+	maxSearchBytes = 64 << 10
+)
 
 // fewEnough refuses a list that is too long.
 func fewEnough(parameter string, list []string, faults *faultList) bool {
 	if len(list) > maxItems {
 		faults.refuse(parameter, "too-costly", fmt.Sprintf("it has more than %d items", maxItems))
+		return false
+	}
+	return true
+}
+
+// shortEnough refuses searches that list too much.
+func shortEnough(filters []string, faults *faultList) bool {
+	if lo.SumBy(filters, func(text string) int { return len(text) }) > maxSearchBytes {
+		faults.refuse(paramTypeFilter, "too-costly", fmt.Sprintf("it is longer than %d bytes in all", maxSearchBytes))
 		return false
 	}
 	return true
@@ -193,7 +205,7 @@ func (e *Exporter) associated() []string {
 }
 
 func (e *Exporter) checkTypeFilters(filters []string, faults *faultList) []string {
-	if !fewEnough(paramTypeFilter, filters, faults) {
+	if !fewEnough(paramTypeFilter, filters, faults) || !shortEnough(filters, faults) {
 		return nil
 	}
 	return filter(filters, func(text string) bool {

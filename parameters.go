@@ -58,7 +58,7 @@ func parseRequest(p Parameters) (ExportRequest, faultList) {
 	slices.Sort(names)
 	for _, name := range names {
 		if !isText(name) || !lo.EveryBy(p.Values[name], isText) {
-			faults.refuse(name, "value", "the parameter is not text in UTF-8")
+			faults.refuse(name, "value", "the parameter is not text in UTF-8 without NUL")
 			continue
 		}
 		req.parse(name, p.Values[name], p.Post, &faults)
@@ -116,6 +116,10 @@ func splitList(name string, values []string, faults *faultList) []string {
 				continue
 			}
 			items = append(items, item)
+			if len(items) > maxItems {
+				faults.refuse(name, "too-costly", fmt.Sprintf("it has more than %d items", maxItems))
+				return nil
+			}
 		}
 	}
 	return items

@@ -220,13 +220,22 @@ func TestListsAreBounded(t *testing.T) {
 	for i := range 1001 {
 		items = append(items, fmt.Sprintf("Patient?_id=%d", i))
 	}
-	for parameter, req := range map[string]bulkexport.ExportRequest{
-		"_elements": {Elements: items}, "_typeFilter": {TypeFilters: items},
+	for _, req := range []bulkexport.ExportRequest{
+		{Elements: items}, {TypeFilters: items},
+		{TypeFilters: []string{"Patient?_id=" + strings.Repeat("a,", 40_000)}},
 	} {
+		parameter := "_typeFilter"
+		if req.Elements != nil {
+			parameter = "_elements"
+		}
 		req.Level, req.Lenient = bulkexport.LevelSystem, true
 		_, err := k.exporter.KickOff(t.Context(), alice, req)
 		var fault *bulkexport.RequestError
 		require.ErrorAs(t, err, &fault)
 		require.Equal(t, [2]string{parameter, "too-costly"}, [2]string{fault.Parameter, fault.Code})
 	}
+	_, err := bulkexport.ParseRequest(bulkexport.Parameters{
+		Level: bulkexport.LevelSystem, Values: url.Values{"_type": {strings.Repeat("Patient,", 1001)}},
+	})
+	require.ErrorContains(t, err, "more than 1000 items")
 }

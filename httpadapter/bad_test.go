@@ -42,7 +42,8 @@ var badRequests = map[string][]bad{
 		{target: "/fhir/$export?_type=P\xe4tient", status: 400, code: "value", param: "_type"},
 		{target: "/fhir/$export?_type=*", status: 400, code: "not-supported", param: "_type"},
 		{target: "/fhir/$export?_type=" + strings.Repeat("x", 9000), status: 400, code: "not-supported", param: "_type"},
-		{target: "/fhir/$export?_type=" + strings.Repeat("x,", 9000), status: 400, code: "value", param: "_type"},
+		{target: "/fhir/$export?_type=" + strings.Repeat("x,", 9000), status: 400, code: "too-costly", param: "_type"},
+		{target: "/fhir/$export?_type=" + strings.Repeat("x,", 900), status: 400, code: "value", param: "_type"},
 		{target: "/fhir/Patient/$export?_type=Organization", status: 400, code: "not-supported", param: "_type"},
 	},
 	"instants": {
