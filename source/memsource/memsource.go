@@ -147,7 +147,7 @@ func (s *Source) Delete(tenantName, resourceType, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := fhir.Reference{Type: resourceType, ID: id}
-	t := s.tenants[tenantName]
+	t := s.tenant(tenantName)
 	if old := t.last(name, time.Time{}); old != nil && !old.deleted {
 		s.add(t, &version{Reference: name, deleted: true, place: old.place})
 	}

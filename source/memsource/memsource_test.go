@@ -67,6 +67,16 @@ func TestPutCopies(t *testing.T) {
 	require.Equal(t, want, read(t, src, query("Patient")))
 }
 
+func TestDeleteOfWhatIsAbsent(t *testing.T) {
+	t.Parallel()
+	src := memsource.New(memsource.Config{})
+	src.Delete("", "Patient", "p")
+	put(t, src, patient)
+	src.Delete("other", "Patient", "p")
+	src.Delete("", "Patient", "q")
+	require.Equal(t, []string{patient}, read(t, src, query("Patient")))
+}
+
 func TestClock(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 999_999, time.FixedZone("", 3600))
