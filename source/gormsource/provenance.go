@@ -10,7 +10,8 @@ import (
 	"github.com/bulkexport/bulkexport/fhir"
 )
 
-// LatestProvenance implements [bulkexport.SourceProvenance].
+// LatestProvenance implements [bulkexport.SourceProvenance]. Of what is recorded
+// within the same microsecond the last updated counts as the most recent.
 func (r *Repository) LatestProvenance(
 	ctx context.Context, q bulkexport.Query, targetType, targetID string,
 ) ([]byte, error) {
