@@ -52,9 +52,9 @@ func noticesOf(req ExportRequest) []issue {
 		}
 		notices = append(notices, notice)
 	}
-	if req.OrganizeBy != "" && req.Level == LevelSystem {
+	if req.OrganizeBy != "" {
 		notices = append(notices, issue{Severity: severityInformation, Code: "informational",
-			Diagnostics: "Resources that belong to no " + req.OrganizeBy + " are left out."})
+			Diagnostics: "Resources that belong to no " + req.OrganizeBy + ", and Groups, are left out."})
 	}
 	return notices
 }

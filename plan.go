@@ -203,11 +203,16 @@ func (e *Exporter) exports(req ExportRequest, name string) bool {
 
 // blockTypes returns the types that can be in blocks, sorted. What belongs to
 // another type than Patient is for the source to say.
+//
+// A Group is in no block of a Patient: it would be in that of each member, and
+// tell each of all the others. With many members that is more than all else.
 func (e *Exporter) blockTypes(req ExportRequest) []string {
 	if req.OrganizeBy != patientType {
 		return e.exportedTypes(req)
 	}
-	return filter(e.exportedTypes(req), e.cfg.FHIRVersion.IsPatientCompartmentType)
+	return filter(e.exportedTypes(req), func(name string) bool {
+		return name != groupType && e.cfg.FHIRVersion.IsPatientCompartmentType(name)
+	})
 }
 
 // exportedTypes returns all types that a request asks for, sorted, whether or
