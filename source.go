@@ -74,8 +74,8 @@ type Scope struct {
 	//
 	// At both, a Provenance belongs to the compartment of a patient if one of its
 	// targets that is no Provenance itself does (Bulk Data Access,
-	// includeAssociatedData), not only if the Patient is a target. A target that was deleted stays in the
-	// compartments it was in.
+	// includeAssociatedData), not only if the Patient is a target. A target that
+	// was deleted stays in the compartments it was in.
 	Level Level
 	// Group is the id of the Group at LevelGroup, else empty.
 	Group string
