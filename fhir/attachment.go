@@ -71,7 +71,7 @@ func (r *attachmentReader) nested(t resourceType) {
 		switch r.peek() {
 		case '"':
 			name := scanner{data: r.data, pos: r.pos}
-			r.skipString()
+			r.skip()
 			if r.accept(':') && t.isAttachment(name.text()) {
 				r.attachments()
 			}

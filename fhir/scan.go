@@ -1,10 +1,9 @@
 package fhir
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"strings"
+
+	"github.com/bulkexport/bulkexport/fhir/internal/rawjson"
 )
 
 // scanner walks JSON in place. Its first fault stays in err and ends every
@@ -92,24 +91,10 @@ func (s *scanner) value(yield func() bool) bool {
 // text reads the string that is next. The result is a part of data, or a copy
 // where the string has escapes.
 func (s *scanner) text() []byte {
-	if s.peek() != '"' {
-		s.fail("want a string")
-		return nil
-	}
-	start := s.pos
-	s.skipString()
-	if s.err != nil {
-		return nil
-	}
-	raw := s.data[start+1 : s.pos-1]
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw
-	}
-	var decoded string
-	if err := json.Unmarshal(s.data[start:s.pos], &decoded); err != nil {
-		s.fail("bad escape")
-	}
-	return []byte(decoded)
+	s.peek()
+	text, end, fault := rawjson.Text(s.data, s.pos)
+	s.reach(end, fault)
+	return text
 }
 
 // isText reports whether the value that is next is that string.
@@ -119,71 +104,13 @@ func (s *scanner) isText(want string) bool {
 
 // skip passes over the value that is next.
 func (s *scanner) skip() {
-	switch s.peek() {
-	case '"':
-		s.skipString()
-	case '{', '[':
-		s.skipNested()
-	default:
-		s.skipLiteral()
-	}
+	s.peek()
+	s.reach(rawjson.Skip(s.data, s.pos))
 }
 
-// skipString passes over a string. A quote ends it unless an odd number of
-// backslashes stands before.
-func (s *scanner) skipString() {
-	first := s.pos + 1
-	for end := first; ; end++ {
-		i := bytes.IndexByte(s.data[end:], '"')
-		if i < 0 {
-			s.fail("string without end")
-			return
-		}
-		end += i
-		slash := end
-		for slash > first && s.data[slash-1] == '\\' {
-			slash--
-		}
-		if (end-slash)%2 == 0 {
-			s.pos = end + 1
-			return
-		}
-	}
-}
-
-// skipNested passes over an object or array by counting brackets.
-func (s *scanner) skipNested() {
-	for depth := 0; s.pos < len(s.data); {
-		switch s.data[s.pos] {
-		case '"':
-			s.skipString()
-			if s.err != nil {
-				return
-			}
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
-		s.pos++
-		if depth == 0 {
-			return
-		}
-	}
-	s.fail("object or array without end")
-}
-
-// literals are the bytes that numbers, true, false and null are made of.
-const literals = "+-.0123456789Eaeflnrstu"
-
-// skipLiteral passes over a number, true, false or null.
-func (s *scanner) skipLiteral() {
-	start := s.pos
-	for s.pos < len(s.data) && strings.IndexByte(literals, s.data[s.pos]) >= 0 {
-		s.pos++
-	}
-	if s.pos == start {
-		s.fail("want a value")
+func (s *scanner) reach(pos int, fault string) {
+	s.pos = pos
+	if fault != "" {
+		s.fail(fault)
 	}
 }
