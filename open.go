@@ -1,0 +1,85 @@
+package bulkexport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// OpenedFile is an output file that is being read.
+type OpenedFile struct {
+	FileReader
+	// File describes it.
+	File OutputFile
+	// ExpiresAt is until when the file can be fetched again; zero as long as the
+	// export runs.
+	ExpiresAt time.Time
+}
+
+// OpenFile opens a file of a completed export, or on a page that can be shown
+// already, by its public name. The caller closes it. Errors: [ErrJobNotFound] as
+// for Status, [ErrFileNotFound] when the job has no such file or does not show
+// it (any more), [ErrForbidden] for a type that the caller may not export (any
+// more).
+func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicName string) (OpenedFile, error) {
+	job, err := e.job(ctx, access, jobID)
+	if err != nil {
+		return OpenedFile{}, err
+	}
+	if job.State != JobCompleted && job.PublishedAt.IsZero() || job.State == JobFailed {
+		return OpenedFile{}, ErrFileNotFound
+	}
+	parts, err := e.cfg.Store.Parts(ctx, jobID)
+	if err != nil {
+		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
+	}
+	for _, file := range pagesOf(job, parts, e.cfg.ManifestFiles).files() {
+		if file.PublicName == publicName {
+			return e.openFile(ctx, access, job, file)
+		}
+	}
+	return OpenedFile{}, ErrFileNotFound
+}
+
+func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file OutputFile) (OpenedFile, error) {
+	// The caller may be allowed less than at the kick-off. Error files are about
+	// all types.
+	if !mayOpen(access, job, file) {
+		return OpenedFile{}, ErrForbidden
+	}
+	reader, err := e.cfg.Sink.Open(ctx, job.ID, file.Name)
+	if err == nil && reader.Size() != file.Size {
+		err = errors.Join(fmt.Errorf("it has %d bytes and not %d", reader.Size(), file.Size), reader.Close())
+	}
+	if err != nil {
+		return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", file.PublicName, job.ID, err)
+	}
+	e.cfg.Observer.fileOpened(ctx, job, file)
+	return OpenedFile{FileReader: reader, File: file, ExpiresAt: job.ExpiresAt}, nil
+}
+
+// mayOpen looks at the types that a file is about: one, or, for blocks and
+// deletions, all that were asked for.
+func mayOpen(access Access, job Job, file OutputFile) bool {
+	switch {
+	case access.Types == nil, file.Kind == FileError:
+		return true
+	case file.Kind == FileOutput && file.Type != "":
+		return access.allows(file.Type)
+	}
+	return covers(access, job)
+}
+
+// covers reports whether the caller may export all that a job may have.
+func covers(access Access, job Job) bool {
+	switch req := job.Request; {
+	case access.Types == nil:
+		return true
+	case req.Types == nil, req.addsProvenance() && !access.allows(provenanceType):
+		return false
+	default:
+		return !slices.ContainsFunc(req.Types, func(name string) bool { return !access.allows(name) })
+	}
+}
