@@ -331,10 +331,18 @@ func (e *Exporter) cancelTasks(ctx context.Context, jobID string) {
 // enqueue hands tasks to the runner. Trouble is only logged: the sweeper finds
 // whatever is due.
 func (e *Exporter) enqueue(ctx context.Context, job Job, tasks []Task) {
-	if len(tasks) == 0 {
-		return
-	}
-	if err := e.cfg.Runner.Enqueue(ctx, tasks...); err != nil && !errors.Is(err, ErrStopped) {
+	if err := e.tryEnqueue(ctx, tasks); err != nil {
 		e.log.WarnContext(ctx, "enqueue tasks; the next sweep will", "job", job.ID, "error", err)
 	}
+}
+
+func (e *Exporter) tryEnqueue(ctx context.Context, tasks []Task) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	err := e.cfg.Runner.Enqueue(ctx, tasks...)
+	if errors.Is(err, ErrStopped) {
+		return nil
+	}
+	return err
 }

@@ -3,6 +3,8 @@ package bulkexport
 import (
 	"context"
 	"io"
+	"iter"
+	"time"
 )
 
 // OutputSink keeps the files of exports: a directory, a bucket, memory.
@@ -37,6 +39,41 @@ type OutputSink interface {
 	// may fail; when one commits later, the file is there until the next
 	// DeleteJob.
 	DeleteJob(ctx context.Context, jobID string) error
+}
+
+// SinkInventory is implemented by a sink that can say what it holds. With it
+// files that belong to no export, which a process leaves that dies between
+// writing a file and recording it, are found and removed before their job ends,
+// and disk use is told, see [Exporter.CleanUp]. Without it they stay until
+// their job is deleted or expires.
+type SinkInventory interface {
+	// Jobs streams the ids of the jobs that have anything in the sink, each once,
+	// in any order. The stream ends with the first error.
+	Jobs(ctx context.Context) iter.Seq2[string, error]
+
+	// Files streams what the job has in the sink, in any order: committed files,
+	// and those in the making or abandoned, as far as they take room. What comes
+	// or goes meanwhile may be missing. No such job is an empty stream. The
+	// stream ends with the first error.
+	Files(ctx context.Context, jobID string) iter.Seq2[StoredFile, error]
+
+	// DeleteFile removes all that has this name in the job: a committed file, and
+	// those in the making. Absent is no error. A writer that is open on the name
+	// may fail; when it commits later, the file is there again.
+	DeleteFile(ctx context.Context, jobID, name string) error
+}
+
+// StoredFile is a file in a sink, committed or not.
+type StoredFile struct {
+	// Name is the name it was created with.
+	Name string
+	// Size is its length in bytes, as far as it is written.
+	Size int64
+	// ModTime is when it was written to last, by the clock of the medium; for a
+	// committed file it may be the time of the commit.
+	ModTime time.Time
+	// Committed is false for a file in the making, or abandoned.
+	Committed bool
 }
 
 // FileWriter is a file in the making. It is used by one goroutine at a time.

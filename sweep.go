@@ -2,21 +2,22 @@ package bulkexport
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
 // sweepPage bounds how many jobs a sweep holds in memory.
 const sweepPage = 100
 
-// sweepUntilStopped looks regularly for work that nobody has on his list:
-// after a restart, after a worker died, after an expiry.
+// sweepUntilStopped sweeps at once and then three times in a lease.
 func (e *Exporter) sweepUntilStopped(ctx context.Context) {
 	defer close(e.swept)
 	ticker := time.NewTicker(e.cfg.Lease / 3)
 	defer ticker.Stop()
 	for {
-		if err := guard(func() error { e.sweep(ctx); return nil }); err != nil {
-			e.log.ErrorContext(ctx, "look for work", "error", err)
+		if err := guard(func() error { return e.Sweep(ctx) }); err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, "sweep; the next one tries again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -26,42 +27,52 @@ func (e *Exporter) sweepUntilStopped(ctx context.Context) {
 	}
 }
 
-func (e *Exporter) sweep(ctx context.Context) {
-	e.sweepJobs(ctx, JobFilter{States: []JobState{JobAccepted, JobRunning, JobDeleted}})
-	e.sweepJobs(ctx, JobFilter{States: []JobState{JobCompleted, JobFailed}, ExpiredBy: e.now()})
+// Sweep looks once for work that is on nobody's list: after a restart, after a
+// worker died, after an expiry. It hands what is due to the runner and does not
+// wait for it. A started exporter does this by itself; Sweep is for hosts whose
+// job engine has a schedule of its own. Sweeping more often than needed, and in
+// several processes at once, is fine.
+//
+// It goes on after trouble with one job, and returns all of it.
+func (e *Exporter) Sweep(ctx context.Context) error {
+	return errors.Join(
+		e.sweepJobs(ctx, JobFilter{States: []JobState{JobAccepted, JobRunning, JobDeleted}}),
+		e.sweepJobs(ctx, JobFilter{States: []JobState{JobCompleted, JobFailed}, ExpiredBy: e.now()}),
+	)
 }
 
 // sweepJobs enqueues what is due for the jobs of a filter.
-func (e *Exporter) sweepJobs(ctx context.Context, filter JobFilter) {
+func (e *Exporter) sweepJobs(ctx context.Context, filter JobFilter) error {
 	filter.Limit = sweepPage
-	for ctx.Err() == nil {
+	var faults []error
+	for {
 		jobs, err := e.cfg.Store.Jobs(ctx, filter)
 		if err != nil {
-			if ctx.Err() == nil {
-				e.log.WarnContext(ctx, "list jobs; the next sweep tries again", "error", err)
-			}
-			return
+			return errors.Join(append(faults, fmt.Errorf("list jobs: %w", err))...)
 		}
 		for _, job := range jobs {
-			e.sweepJob(ctx, job)
+			if err := e.sweepJob(ctx, job); err != nil {
+				faults = append(faults, err)
+			}
 			filter.After = job.ID
 		}
-		if len(jobs) < sweepPage {
-			return
+		if len(jobs) < sweepPage || ctx.Err() != nil {
+			return errors.Join(faults...)
 		}
 	}
 }
 
-func (e *Exporter) sweepJob(ctx context.Context, job Job) {
+func (e *Exporter) sweepJob(ctx context.Context, job Job) error {
 	var parts []Part
 	if job.State == JobRunning {
 		var err error
-		if parts, err = e.cfg.Store.Parts(ctx, job.ID); err != nil {
-			if ctx.Err() == nil {
-				e.log.WarnContext(ctx, "read parts; the next sweep tries again", "job", job.ID, "error", err)
-			}
-			return
+		parts, err = e.cfg.Store.Parts(ctx, job.ID)
+		if errors.Is(err, ErrJobNotFound) {
+			return nil // it was deleted meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("read parts of job %s: %w", job.ID, err)
 		}
 	}
-	e.enqueue(ctx, job, dueTasks(job, parts, e.now()))
+	return e.tryEnqueue(ctx, dueTasks(job, parts, e.now()))
 }
