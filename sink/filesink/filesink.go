@@ -28,14 +28,9 @@ import (
 )
 
 var (
-	_ bulkexport.OutputSink = (*Sink)(nil)
-	_ bulkexport.FileReader = (*reader)(nil)
-)
-
-// No job id and no file name begins with a dot, so these names are free.
-const (
-	trashPrefix = ".deleted-"
-	tempPrefix  = ".writing-"
+	_ bulkexport.OutputSink    = (*Sink)(nil)
+	_ bulkexport.SinkInventory = (*Sink)(nil)
+	_ bulkexport.FileReader    = (*reader)(nil)
 )
 
 // maxTries bounds what is repeated because somebody else was a moment faster.

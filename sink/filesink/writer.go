@@ -3,7 +3,6 @@ package filesink
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -35,7 +34,7 @@ func (s *Sink) Create(ctx context.Context, jobID, name string) (bulkexport.FileW
 		return nil, wrap("create", jobID, name, err)
 	}
 	w := &writer{
-		ctx: ctx, sink: s.root, jobID: jobID, name: name, tempName: tempPrefix + rand.Text(),
+		ctx: ctx, sink: s.root, jobID: jobID, name: name, tempName: tempName(name),
 	}
 	if err := w.openTemp(); err != nil {
 		return nil, wrap("create", jobID, name, err)

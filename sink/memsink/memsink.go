@@ -9,14 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/bulkexport/bulkexport"
 )
 
 var (
-	_ bulkexport.OutputSink = (*Sink)(nil)
-	_ bulkexport.FileWriter = (*writer)(nil)
-	_ bulkexport.FileReader = reader{}
+	_ bulkexport.OutputSink    = (*Sink)(nil)
+	_ bulkexport.SinkInventory = (*Sink)(nil)
+	_ bulkexport.FileWriter    = (*writer)(nil)
+	_ bulkexport.FileReader    = reader{}
 )
 
 var errEnded = errors.New("writer was committed or aborted")
@@ -25,12 +27,18 @@ var errEnded = errors.New("writer was committed or aborted")
 // or a name: there is nothing that one could reach with it.
 type Sink struct {
 	mu   sync.RWMutex
-	jobs map[string]map[string][]byte // by id and name; contents never change
+	jobs map[string]map[string]file // by id and name
+}
+
+// file is a committed file. Its content never changes.
+type file struct {
+	content   []byte
+	committed time.Time
 }
 
 // New returns an empty sink.
 func New() *Sink {
-	return &Sink{jobs: make(map[string]map[string][]byte)}
+	return &Sink{jobs: make(map[string]map[string]file)}
 }
 
 // Create implements [bulkexport.OutputSink].
@@ -48,12 +56,12 @@ func (s *Sink) Open(ctx context.Context, jobID, name string) (bulkexport.FileRea
 		return nil, wrap("open", jobID, name, err)
 	}
 	s.mu.RLock()
-	content, ok := s.jobs[jobID][name]
+	found, ok := s.jobs[jobID][name]
 	s.mu.RUnlock()
 	if !ok {
 		return nil, wrap("open", jobID, name, bulkexport.ErrFileNotFound)
 	}
-	return reader{bytes.NewReader(content)}, nil
+	return reader{bytes.NewReader(found.content)}, nil
 }
 
 // DeleteJob implements [bulkexport.OutputSink].
@@ -71,9 +79,9 @@ func (s *Sink) publish(jobID, name string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.jobs[jobID] == nil {
-		s.jobs[jobID] = make(map[string][]byte)
+		s.jobs[jobID] = make(map[string]file)
 	}
-	s.jobs[jobID][name] = content
+	s.jobs[jobID][name] = file{content, time.Now().UTC()}
 }
 
 type writer struct {

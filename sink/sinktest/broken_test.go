@@ -18,7 +18,7 @@ func brokenSinks() map[string]broken {
 	all := make(map[string]broken)
 	for _, some := range []map[string]broken{
 		brokenVisibility(), brokenContent(), brokenReaders(), brokenNames(), brokenDeletion(),
-		brokenContexts(), brokenProcesses(),
+		brokenContexts(), brokenInventory(), brokenProcesses(),
 	} {
 		maps.Copy(all, some)
 	}

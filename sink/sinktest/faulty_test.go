@@ -2,6 +2,7 @@ package sinktest_test
 
 import (
 	"context"
+	"iter"
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/sink/memsink"
@@ -13,6 +14,10 @@ type faultySink struct {
 	create    func(ctx context.Context, job, name string) (bulkexport.FileWriter, error)
 	open      func(ctx context.Context, job, name string) (bulkexport.FileReader, error)
 	deleteJob func(ctx context.Context, job string) error
+
+	jobs       func(ctx context.Context) iter.Seq2[string, error]
+	files      func(ctx context.Context, job string) iter.Seq2[bulkexport.StoredFile, error]
+	deleteFile func(ctx context.Context, job, name string) error
 }
 
 func (s *faultySink) Create(ctx context.Context, job, name string) (bulkexport.FileWriter, error) {
@@ -34,6 +39,27 @@ func (s *faultySink) DeleteJob(ctx context.Context, job string) error {
 		return s.Sink.DeleteJob(ctx, job)
 	}
 	return s.deleteJob(ctx, job)
+}
+
+func (s *faultySink) Jobs(ctx context.Context) iter.Seq2[string, error] {
+	if s.jobs == nil {
+		return s.Sink.Jobs(ctx)
+	}
+	return s.jobs(ctx)
+}
+
+func (s *faultySink) Files(ctx context.Context, job string) iter.Seq2[bulkexport.StoredFile, error] {
+	if s.files == nil {
+		return s.Sink.Files(ctx, job)
+	}
+	return s.files(ctx, job)
+}
+
+func (s *faultySink) DeleteFile(ctx context.Context, job, name string) error {
+	if s.deleteFile == nil {
+		return s.Sink.DeleteFile(ctx, job, name)
+	}
+	return s.deleteFile(ctx, job, name)
 }
 
 // put commits a whole file.

@@ -45,6 +45,9 @@ const (
 	Cancellation Category = "cancellation"
 	// Concurrency: parallel calls do not get in each other's way.
 	Concurrency Category = "concurrency"
+	// Inventory: what there is is listed, and goes file by file. Only for a
+	// [bulkexport.SinkInventory].
+	Inventory Category = "inventory"
 	// Persistence: committed files are there for a second sink on the same data.
 	Persistence Category = "persistence"
 )
@@ -76,6 +79,9 @@ func Run(t *testing.T, h Harness) {
 				t.Skip(reason)
 			}
 			sink := h.Open(t)
+			if _, ok := sink.(bulkexport.SinkInventory); !ok && c.category == Inventory {
+				t.Skip("the sink is no SinkInventory")
+			}
 			c.run(&env{
 				tester: t,
 				sink:   sink,
@@ -120,6 +126,6 @@ func (c testCase) String() string { return string(c.category) + "/" + c.name }
 func allCases() []testCase {
 	return slices.Concat(
 		visibilityCases(), replacementCases(), contentCases(), readerCases(), isolationCases(),
-		deletionCases(), cancellationCases(), concurrencyCases(), persistenceCases(),
+		deletionCases(), cancellationCases(), concurrencyCases(), inventoryCases(), persistenceCases(),
 	)
 }
