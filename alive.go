@@ -8,8 +8,13 @@ import (
 	"time"
 )
 
-// keepAlive runs work under a claim, and renews the claim meanwhile: once a
-// second or more often, however slowly the work goes. When the claim is lost,
+// heartbeat is how long a worker may go on with a job that was deleted, or lost
+// to another worker, by another process. That work stops within a second is
+// what we promise, so it is less.
+const heartbeat = 700 * time.Millisecond
+
+// keepAlive runs work under a claim, and renews the claim meanwhile, however
+// slowly the work goes. When the claim is lost,
 // or could not be renewed for as long as it lasts, the context of work ends and
 // the reason is what keepAlive returns.
 func (e *Exporter) keepAlive(
@@ -18,9 +23,9 @@ func (e *Exporter) keepAlive(
 	work func(ctx context.Context) error,
 ) error {
 	working, lose := context.WithCancelCause(ctx)
-	var heartbeat sync.WaitGroup
-	heartbeat.Go(func() { e.renewUntil(working, renew, lose) })
-	defer heartbeat.Wait()
+	var renewing sync.WaitGroup
+	renewing.Go(func() { e.renewUntil(working, renew, lose) })
+	defer renewing.Wait()
 	defer lose(nil)
 	err := guard(func() error { return work(working) })
 	if lost := context.Cause(working); err != nil && ctx.Err() == nil && lost != nil {
@@ -35,7 +40,7 @@ func (e *Exporter) keepAlive(
 func (e *Exporter) renewUntil(
 	ctx context.Context, renew func(context.Context, time.Time) error, lose context.CancelCauseFunc,
 ) {
-	ticker := time.NewTicker(min(time.Second, e.cfg.Lease/3))
+	ticker := time.NewTicker(min(heartbeat, e.cfg.Lease/3))
 	defer ticker.Stop()
 	held := e.now().Add(e.cfg.Lease)
 	for {

@@ -72,7 +72,7 @@ func (p *provenance) latestOf(ctx context.Context, key []byte, targetType string
 	for _, id := range ids {
 		latest, err := p.e.cfg.Source.(SourceProvenance).LatestProvenance(ctx, q, targetType, id)
 		if err != nil {
-			return nil, hostFault("find latest Provenance of a target: %w", err)
+			return nil, sourceFault("find latest Provenance of a target: %w", err)
 		}
 		p.answers.Add(1)
 		if bytes.Equal(latest, key) {
@@ -101,7 +101,7 @@ func (p *provenance) someExported(ctx context.Context, resourceType string, ids 
 	}
 	for r, err := range p.e.cfg.Source.(SourceLookup).Lookup(ctx, p.e.queryFor(p.job, part), ids) {
 		if err != nil {
-			return false, hostFault("look up %s: %w", resourceType, err)
+			return false, sourceFault("look up %s: %w", resourceType, err)
 		}
 		found, err := line.selects(ctx, r.JSON)
 		if err != nil || found.line != nil {

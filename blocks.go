@@ -36,7 +36,7 @@ type blockWriter struct {
 func (b *blockWriter) take(ctx context.Context, r BlockResource, err error) error {
 	judge := func(ctx context.Context, resource Resource) (verdict, error) {
 		if r.Owner == "" || !slices.Contains(b.types, r.Type) {
-			return verdict{}, hostFault("read blocks: a resource is of no type that was asked for, or of no instance")
+			return verdict{}, sourceFault("read blocks: a resource is of no type that was asked for, or of no instance")
 		}
 		line, err := b.pipeline(r.Type)
 		if err != nil {

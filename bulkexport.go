@@ -88,8 +88,20 @@ type Config struct {
 	// to 0, no limit.
 	MaxClientExports, MaxTenantExports int
 	// TTL is how long job and files are kept after the job has ended. Defaults
-	// to 24 hours.
+	// to 24 hours. Then they are gone for clients; a download that has begun goes
+	// on, for at most as long again.
 	TTL time.Duration
+	// MaxDuration is how long an export may take from its kick-off on; then it
+	// fails. Defaults to 7 days.
+	MaxDuration time.Duration
+	// MaxStoredBytes refuses kick-offs with a [*LimitError] while the files of all
+	// exports are as long together. Those that run already may exceed it. Defaults
+	// to 0, no limit.
+	MaxStoredBytes int64
+	// CleanUpInterval is how often a started exporter looks for files that belong
+	// to no export, see [Exporter.CleanUp]. Defaults to 10 minutes; negative
+	// leaves it to the host.
+	CleanUpInterval time.Duration
 	// MaxAttempts is how many attempts in a row may come to nothing before the
 	// job fails. Between them are pauses, which double from half a second to
 	// half a minute. Defaults to 10, which is about two minutes.
@@ -128,6 +140,8 @@ func (c Config) withDefaults() Config {
 	c.MaxFileBytes = cmp.Or(c.MaxFileBytes, 256<<20)
 	c.ManifestFiles = cmp.Or(c.ManifestFiles, 10)
 	c.TTL = cmp.Or(c.TTL, 24*time.Hour)
+	c.MaxDuration = cmp.Or(c.MaxDuration, 7*24*time.Hour)
+	c.CleanUpInterval = cmp.Or(c.CleanUpInterval, 10*time.Minute)
 	c.MaxAttempts = cmp.Or(c.MaxAttempts, 10)
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.Slice = cmp.Or(c.Slice, 30*time.Second)
@@ -151,6 +165,8 @@ func (c Config) validate() error {
 	check(c.MaxClientExports >= 0, "MaxClientExports", "must not be negative")
 	check(c.MaxTenantExports >= 0, "MaxTenantExports", "must not be negative")
 	check(c.TTL > 0, "TTL", "must not be negative")
+	check(c.MaxDuration > 0, "MaxDuration", "must not be negative")
+	check(c.MaxStoredBytes >= 0, "MaxStoredBytes", "must not be negative")
 	check(c.MaxAttempts > 0, "MaxAttempts", "must not be negative")
 	check(c.Lease >= time.Second, "Lease", "must be at least a second")
 	check(c.Slice > 0, "Slice", "must not be negative")
@@ -168,13 +184,14 @@ func (c Config) validate() error {
 
 // Exporter runs exports. Its methods are safe for concurrent use.
 type Exporter struct {
-	cfg   Config
-	types map[string]bool
-	log   *slog.Logger
+	cfg    Config
+	types  map[string]bool
+	log    *slog.Logger
+	leases leaseWatch
 
 	mu      sync.Mutex
-	stop    context.CancelFunc // ends the sweeper; nil before Start
-	swept   chan struct{}      // closed when the sweeper has returned
+	stop    context.CancelFunc // ends what runs in the background; nil before Start
+	ended   chan struct{}      // closed when that has returned
 	stopped bool
 }
 
@@ -210,9 +227,9 @@ func (e *Exporter) Start(ctx context.Context) error {
 	if err := e.cfg.Runner.Start(ctx, e.Perform); err != nil {
 		return fmt.Errorf("start runner: %w", err)
 	}
-	sweepCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.stop, e.swept = stop, make(chan struct{})
-	go e.sweepUntilStopped(sweepCtx)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop, e.ended = stop, make(chan struct{})
+	go e.runBackground(background, e.ended)
 	return nil
 }
 
@@ -222,7 +239,7 @@ func (e *Exporter) Start(ctx context.Context) error {
 func (e *Exporter) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	e.stopped = true
-	stop, swept := e.stop, e.swept
+	stop, ended := e.stop, e.ended
 	e.mu.Unlock()
 	if stop == nil {
 		return nil
@@ -232,7 +249,7 @@ func (e *Exporter) Stop(ctx context.Context) error {
 		return fmt.Errorf("stop runner: %w", err)
 	}
 	select {
-	case <-swept:
+	case <-ended:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -260,13 +277,15 @@ func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest
 	if err := e.checkLimits(ctx, access.Caller); err != nil {
 		return Job{}, err
 	}
+	now := e.now()
 	job := Job{
 		ID:        newJobID(),
 		Tenant:    access.Tenant,
 		Client:    access.Client,
 		Request:   req,
 		State:     JobAccepted,
-		CreatedAt: e.now(),
+		CreatedAt: now,
+		Deadline:  now.Add(e.cfg.MaxDuration),
 	}
 	if err := e.cfg.Store.CreateJob(ctx, job); err != nil {
 		return Job{}, fmt.Errorf("create export job: %w", err)

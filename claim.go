@@ -1,6 +1,10 @@
 package bulkexport
 
-import "time"
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
 
 // Claim says who works on something, so that one does at a time, and how often
 // it came to nothing, so that it ends.
@@ -25,7 +29,7 @@ func (c *Claim) take(now time.Time, lease time.Duration, maxAttempts int) error 
 		return errTaken
 	case c.Failures >= maxAttempts:
 		return errExhausted
-	case now.Before(c.RetryAt):
+	case c.pausing(now):
 		return errTooEarly
 	}
 	c.Attempt++
@@ -34,12 +38,37 @@ func (c *Claim) take(now time.Time, lease time.Duration, maxAttempts int) error 
 	return nil
 }
 
-// The pause after a failed attempt doubles from firstPause to maxPause. It is
-// the same for all processes, since it stands in the store.
+// The pause after a failed attempt grows from firstPause to maxPause, give or
+// take pauseSpread of it. It holds for all processes, since it stands in the
+// store.
 const (
-	firstPause = 500 * time.Millisecond
-	maxPause   = 30 * time.Second
+	firstPause  = 500 * time.Millisecond
+	maxPause    = 30 * time.Second
+	pauseSpread = 0.2
 )
+
+// newPauses returns a fresh row of pauses.
+func newPauses() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval: firstPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: pauseSpread,
+	}
+}
+
+// pauseAfter returns the pause after so many failures in a row, at least 1.
+func pauseAfter(failures int) time.Duration {
+	pauses := newPauses()
+	pause := pauses.NextBackOff()
+	for range min(failures-1, 10) {
+		pause = pauses.NextBackOff()
+	}
+	return pause
+}
+
+// pausing reports whether the next attempt has to wait. A longer pause than
+// there is means that the clock was put back.
+func (c *Claim) pausing(now time.Time) bool {
+	return now.Before(c.RetryAt) && c.RetryAt.Sub(now) <= 2*maxPause
+}
 
 // release ends an attempt. One that was told to stop is not a failure.
 func (c *Claim) release(now time.Time, failed bool) {
@@ -48,7 +77,7 @@ func (c *Claim) release(now time.Time, failed bool) {
 	case !failed:
 		c.Failures = max(c.Failures-1, 0)
 	case c.Failures > 0:
-		c.RetryAt = now.Add(min(firstPause<<min(c.Failures-1, 10), maxPause))
+		c.RetryAt = now.Add(pauseAfter(c.Failures))
 	}
 }
 
@@ -59,5 +88,8 @@ func (c *Claim) achieved(until time.Time) {
 
 // due reports whether an attempt may begin.
 func (c *Claim) due(now time.Time) bool {
-	return !now.Before(c.LeaseUntil) && !now.Before(c.RetryAt)
+	return !now.Before(c.LeaseUntil) && !c.pausing(now)
 }
+
+// failing reports whether the last attempt to have ended was a failure.
+func (c *Claim) failing() bool { return !c.RetryAt.IsZero() }

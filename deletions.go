@@ -49,10 +49,10 @@ func (a *attempt) readDeletions(ctx context.Context) error {
 		for deletion, err := range source.Deletions(ctx, q) {
 			a.answers.Add(1)
 			if err != nil {
-				return hostFault("read deletions of %s: %w", name, err)
+				return sourceFault("read deletions of %s: %w", name, err)
 			}
 			if len(deletion.Key) == 0 || deletion.ID == "" {
-				return hostFault("read deletions of %s: one has no key or no id", name)
+				return sourceFault("read deletions of %s: one has no key or no id", name)
 			}
 			entries = append(entries, deletionEntry{deletionRequest{"DELETE", name + "/" + deletion.ID}})
 			cursor = slices.Concat([]byte(name), []byte("/"), deletion.Key)

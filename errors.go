@@ -37,6 +37,16 @@ var (
 	// asked for. Answer it with 403.
 	ErrForbidden = errors.New("not allowed")
 
+	// ErrPermanent is wrapped by errors of a source, a sink or a hook that no
+	// repetition will cure: access that is refused, a table that is gone. It ends
+	// the job at once, as failed. All other errors are taken for passing ones, and
+	// end it when [Config.MaxAttempts] are used up.
+	ErrPermanent = errors.New("will not succeed however often it is tried")
+
+	// ErrStorageFull is wrapped by errors of a sink that has no room. It is a
+	// passing error: other exports may expire meanwhile. The client is told.
+	ErrStorageFull = errors.New("no room for output files")
+
 	// ErrStopped means that the exporter or runner is stopping and takes no more
 	// work. Answer it with 503.
 	ErrStopped = errors.New("exporter is stopped")

@@ -245,7 +245,7 @@ func TestFailingSourceFailsTheJob(t *testing.T) {
 		id := k.kickOff()
 		status := k.wait(id)
 		require.Equal(t, bulkexport.JobFailed, status.Job.State)
-		require.Equal(t, "The export failed while writing Patient resources.", status.Job.FailureReason)
+		require.Equal(t, "The export failed while writing Patient resources: the data could not be read.", status.Job.FailureReason)
 		require.Empty(t, status.Files)
 		require.Contains(t, k.log.String(), "disk of the database is broken")
 		parts, err := k.store.Parts(t.Context(), id)
@@ -275,7 +275,7 @@ func TestFailingPlanFailsTheJob(t *testing.T) {
 		defer k.stop()
 		status := k.wait(k.kickOff())
 		require.Equal(t, bulkexport.JobFailed, status.Job.State)
-		require.Equal(t, "The export could not be planned.", status.Job.FailureReason)
+		require.Equal(t, "The export could not be planned: the data could not be read.", status.Job.FailureReason)
 		require.Equal(t, 10, status.Job.Failures)
 	})
 }

@@ -47,6 +47,8 @@ type Observer struct {
 	FileCommitted func(ctx context.Context, job Job, file File)
 	// FileOpened is called when an output file was opened for download.
 	FileOpened func(ctx context.Context, job Job, file OutputFile)
+	// CleanedUp is called after each [Exporter.CleanUp] with what the sink holds.
+	CleanedUp func(ctx context.Context, storage Storage)
 }
 
 // PartAttempt reports one attempt at a part.
@@ -89,5 +91,11 @@ func (o Observer) filesCommitted(ctx context.Context, job Job, files []File) {
 func (o Observer) fileOpened(ctx context.Context, job Job, file OutputFile) {
 	if o.FileOpened != nil {
 		o.FileOpened(ctx, job, file)
+	}
+}
+
+func (o Observer) cleanedUp(ctx context.Context, storage Storage) {
+	if o.CleanedUp != nil {
+		o.CleanedUp(ctx, storage)
 	}
 }

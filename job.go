@@ -52,8 +52,16 @@ type Job struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// EndedAt is when the job was completed, failed or deleted; zero before.
 	EndedAt time.Time `json:"endedAt,omitzero"`
-	// ExpiresAt is when job and files may be removed; zero while running.
+	// Deadline is when the job fails if it has not ended; zero is never.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// ExpiresAt is when job and files are gone for clients, and may be removed;
+	// zero while running.
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	// ReadUntil is until when files stay although they have expired, for a client
+	// that had begun to read one; zero if none had.
+	ReadUntil time.Time `json:"readUntil,omitzero"`
+	// Size is the length of all files in bytes; 0 until the job is completed.
+	Size int64 `json:"size,omitempty"`
 	// TransactionTime bounds every read (Bulk Data Access, "Response - Complete
 	// Status", transactionTime). It has milliseconds, is set once, before the
 	// first read, and is zero until then.
@@ -165,6 +173,8 @@ var (
 	errTooEarly  = errors.New("the pause after a failed attempt is not over")
 	errFenced    = errors.New("a later attempt is at work")
 	errExhausted = errors.New("all attempts are used up")
+	errHopeless  = errors.New("no further attempt would succeed")
+	errOverdue   = errors.New("the export takes too long")
 	errLateError = errors.New("an error came after a page of the manifest was shown")
 )
 
@@ -183,6 +193,10 @@ func (j *Job) visibleTo(c Caller, now time.Time) bool {
 
 func (j *Job) expired(now time.Time) bool {
 	return j.State.Ended() && !now.Before(j.ExpiresAt)
+}
+
+func (j *Job) overdue(now time.Time) bool {
+	return !j.State.Ended() && !j.Deadline.IsZero() && !now.Before(j.Deadline)
 }
 
 func (j *Job) beginPlan(now time.Time, lease time.Duration, maxAttempts int) error {
@@ -248,11 +262,12 @@ func (j *Job) publish(now time.Time) error {
 	return nil
 }
 
-func (j *Job) complete(now time.Time, ttl time.Duration) error {
+func (j *Job) complete(size int64, now time.Time, ttl time.Duration) error {
 	if j.State != JobRunning {
 		return errJobOver
 	}
 	j.State = JobCompleted
+	j.Size = size
 	j.EndedAt, j.ExpiresAt = now, now.Add(ttl)
 	return nil
 }
@@ -265,6 +280,26 @@ func (j *Job) fail(reason string, now time.Time, ttl time.Duration) error {
 	j.FailureReason = reason
 	j.EndedAt, j.ExpiresAt = now, now.Add(ttl)
 	return nil
+}
+
+// read keeps the files of an export for a client that reads one, but for no
+// longer after the expiry than before it.
+func (j *Job) read(until time.Time) error {
+	if j.State != JobCompleted {
+		return errJobOver
+	}
+	if latest := j.ExpiresAt.Add(j.ExpiresAt.Sub(j.EndedAt)); until.After(latest) {
+		until = latest
+	}
+	if until.After(j.ReadUntil) {
+		j.ReadUntil = until
+	}
+	return nil
+}
+
+// removable reports whether the files of an ended job are of no use any more.
+func (j *Job) removable(now time.Time) bool {
+	return j.State == JobDeleted || j.expired(now) && !now.Before(j.ReadUntil)
 }
 
 // markDeleted is final: whatever comes later finds no job.
@@ -356,8 +391,11 @@ func (p *Part) giveBack(attempt int, now time.Time, failed bool) error {
 func dueTasks(j Job, parts []Part, now time.Time) []Task {
 	task := Task{JobID: j.ID, Tenant: j.Tenant}
 	switch {
-	case j.State == JobDeleted, j.expired(now):
+	case j.removable(now):
 		task.Kind = TaskDelete
+		return []Task{task}
+	case j.overdue(now):
+		task.Kind = TaskFinish
 		return []Task{task}
 	case j.State == JobAccepted && j.due(now):
 		task.Kind = TaskPlan

@@ -2,12 +2,16 @@ package bulkexport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // checkLimits refuses a kick-off of a caller who has enough exports running.
 func (e *Exporter) checkLimits(ctx context.Context, caller Caller) error {
+	if err := e.checkStorage(ctx); err != nil {
+		return err
+	}
 	if e.cfg.MaxClientExports == 0 && e.cfg.MaxTenantExports == 0 {
 		return nil
 	}
@@ -42,4 +46,34 @@ func (e *Exporter) limitError(ctx context.Context, jobs []Job, reason string) er
 		wait = min(wait, retryAfter(job, progressOf(job, parts), e.now()))
 	}
 	return &LimitError{Reason: reason, RetryAfter: wait}
+}
+
+// checkStorage refuses a kick-off while files take as much room as they may.
+func (e *Exporter) checkStorage(ctx context.Context) error {
+	if e.cfg.MaxStoredBytes == 0 {
+		return nil
+	}
+	jobs, err := e.cfg.Store.Jobs(ctx, JobFilter{States: []JobState{JobRunning, JobCompleted}})
+	if err != nil {
+		return fmt.Errorf("add up stored files: %w", err)
+	}
+	var stored int64
+	for _, job := range jobs {
+		size := job.Size
+		if job.State == JobRunning {
+			parts, err := e.cfg.Store.Parts(ctx, job.ID)
+			if err != nil && !errors.Is(err, ErrJobNotFound) {
+				return fmt.Errorf("add up stored files: %w", err)
+			}
+			size = sizeOf(parts)
+		}
+		stored += size
+	}
+	if stored < e.cfg.MaxStoredBytes {
+		return nil
+	}
+	return &LimitError{
+		Reason:     "there is no room for further exports until some expire or are deleted",
+		RetryAfter: maxRetryAfter * time.Second,
+	}
 }

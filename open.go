@@ -13,8 +13,8 @@ type OpenedFile struct {
 	FileReader
 	// File describes it.
 	File OutputFile
-	// ExpiresAt is until when the file can be fetched again; zero as long as the
-	// export runs.
+	// ExpiresAt is until when the file can be opened again; zero as long as the
+	// export runs. This reader goes on for longer, see [Config.TTL].
 	ExpiresAt time.Time
 }
 
@@ -57,7 +57,11 @@ func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file Ou
 		return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", file.PublicName, job.ID, err)
 	}
 	e.cfg.Observer.fileOpened(ctx, job, file)
-	return OpenedFile{FileReader: reader, File: file, ExpiresAt: job.ExpiresAt}, nil
+	kept := &keptReader{FileReader: reader, e: e, ctx: ctx, job: job}
+	if err := kept.keep(); err != nil {
+		return OpenedFile{}, errors.Join(err, reader.Close())
+	}
+	return OpenedFile{FileReader: kept, File: file, ExpiresAt: job.ExpiresAt}, nil
 }
 
 // mayOpen looks at the types that a file is about: one, or, for blocks and

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
+	"strconv"
 )
 
 // outputStream writes the files of one kind of an attempt, one after another.
@@ -43,7 +45,7 @@ func (s *outputStream) write(ctx context.Context, line []byte) error {
 		}
 	}
 	if err := s.ndjson.writeLine(line); err != nil {
-		return hostFault("file %s: %w", s.name, err)
+		return sinkFault("file %s: %w", s.name, err)
 	}
 	return nil
 }
@@ -52,11 +54,10 @@ func (s *outputStream) write(ctx context.Context, line []byte) error {
 // can never replace a file that a later one committed.
 func (s *outputStream) begin(ctx context.Context) error {
 	s.started++
-	stem := cmp.Or(s.part.Type, string(s.part.Kind))
-	s.name = fmt.Sprintf("%s-%d-%d-%d.%s.ndjson", stem, s.part.Index, s.part.Attempt, s.started, s.is.Kind)
+	s.name = fileName(s.part, s.started, s.is.Kind)
 	file, err := s.sink.Create(ctx, s.jobID, s.name)
 	if err != nil {
-		return hostFault("create file %s: %w", s.name, err)
+		return sinkFault("create file %s: %w", s.name, err)
 	}
 	s.file = file
 	if s.ndjson == nil {
@@ -67,6 +68,25 @@ func (s *outputStream) begin(ctx context.Context) error {
 	return nil
 }
 
+func fileName(part Part, number int, kind FileKind) string {
+	stem := cmp.Or(part.Type, string(part.Kind))
+	return fmt.Sprintf("%s-%d-%d-%d.%s.ndjson", stem, part.Index, part.Attempt, number, kind)
+}
+
+var fileNamePattern = regexp.MustCompile(`^[A-Za-z]+-(\d{1,9})-(\d{1,9})-\d+\.[a-z]+\.ndjson$`)
+
+// writerOf tells from the name of a file in the sink which attempt at which part
+// writes it. A name that is none of the exporter's is not ok.
+func writerOf(name string) (part, attempt int, ok bool) {
+	found := fileNamePattern.FindStringSubmatch(name)
+	if found == nil {
+		return 0, 0, false
+	}
+	part, _ = strconv.Atoi(found[1])
+	attempt, _ = strconv.Atoi(found[2])
+	return part, attempt, true
+}
+
 // commit ends the file that is being written, if any, and describes it. A file
 // with Count 0 is none.
 func (s *outputStream) commit() (File, error) {
@@ -74,10 +94,10 @@ func (s *outputStream) commit() (File, error) {
 		return File{}, nil
 	}
 	if err := s.ndjson.Flush(); err != nil {
-		return File{}, hostFault("file %s: %w", s.name, err)
+		return File{}, sinkFault("file %s: %w", s.name, err)
 	}
 	if err := s.file.Commit(); err != nil {
-		return File{}, hostFault("commit file %s: %w", s.name, err)
+		return File{}, sinkFault("commit file %s: %w", s.name, err)
 	}
 	s.file = nil
 	file := s.is

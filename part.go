@@ -20,6 +20,9 @@ func (e *Exporter) performPart(ctx context.Context, task Task) error {
 	var job Job
 	part, err := e.cfg.Store.UpdatePart(ctx, task.JobID, task.Part, func(j Job, p *Part) error {
 		job = j
+		if e.leases.ignored(partLease(j.ID, *p), p.LeaseUntil, e.cfg.Lease) {
+			p.LeaseUntil = time.Time{}
+		}
 		return p.claim(j, e.now(), e.cfg.Lease, e.cfg.MaxAttempts)
 	})
 	if err != nil {
@@ -51,26 +54,29 @@ func (e *Exporter) endAttempt(ctx context.Context, task Task, a *attempt, cause 
 		job = j
 		return p.giveBack(a.number, e.now(), failed)
 	})
-	e.clearAfter(record, a.job.ID, job, err)
+	e.clearAfter(record, a, job, err)
 	switch {
 	case err != nil:
 		return errors.Join(err, cause)
 	case cause == nil:
 		e.enqueue(ctx, a.job, []Task{task})
-	case failed && job.State == JobRunning && part.Failures >= e.cfg.MaxAttempts:
-		return fmt.Errorf("%w: %w", errExhausted, cause)
+	case failed && job.State == JobRunning:
+		return e.lastWord(part.Failures, cause)
 	}
 	return cause
 }
 
-// clearAfter sees to it that an attempt at a job which has ended meanwhile does
-// not leave a file that came too late for those who removed the others.
-func (e *Exporter) clearAfter(ctx context.Context, jobID string, job Job, err error) {
+// clearAfter sees to it that an attempt which is not the last one any more, or
+// whose job has ended meanwhile, does not leave a file that came too late for
+// those who removed the others.
+func (e *Exporter) clearAfter(ctx context.Context, a *attempt, job Job, err error) {
 	switch {
 	case errors.Is(err, ErrJobNotFound), job.State == JobFailed:
-		e.dropFiles(ctx, jobID)
+		e.dropFiles(ctx, a.job.ID)
 	case job.State == JobDeleted:
 		e.enqueue(ctx, job, dueTasks(job, nil, e.now()))
+	case errors.Is(err, errFenced) && len(a.add.files) > 0:
+		e.dropOrphans(ctx, a.job.ID)
 	}
 }
 
@@ -181,7 +187,7 @@ func (a *attempt) readResources(ctx context.Context) error {
 	}
 	source := a.source()
 	if source == nil {
-		return hostFault("read %s: there is no associated data %s any more", a.part.Type, a.part.Associated)
+		return sourceFault("read %s: there is no associated data %s any more", a.part.Type, a.part.Associated)
 	}
 	judge := line.line
 	if a.part.Kind == PartProvenance {
@@ -252,11 +258,11 @@ func (a *attempt) judge(ctx context.Context, r Resource, err error, judge judgeF
 	found := verdict{}
 	switch {
 	case err != nil && !errors.As(err, &found.fault):
-		return found, hostFault("read %s: %w", a.part.Type, err)
+		return found, sourceFault("read %s: %w", a.part.Type, err)
 	case len(r.Key) == 0:
-		return found, hostFault("read %s: a resource has no key", a.part.Type)
+		return found, sourceFault("read %s: a resource has no key", a.part.Type)
 	case a.part.Kind != PartBlocks && bytes.Equal(r.Key, a.add.cursor):
-		return found, hostFault("read %s: two resources have the same key", a.part.Type)
+		return found, sourceFault("read %s: two resources have the same key", a.part.Type)
 	case found.fault != nil:
 		return found, nil //nolint:nilerr // it concerns the resource only
 	}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/samber/lo"
 )
 
 // recordTimeout bounds what is still written to the store after the context of
@@ -26,7 +27,7 @@ func (e *Exporter) Perform(ctx context.Context, task Task) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errExhausted), errors.Is(err, errLateError), errors.Is(err, ErrGroupNotFound):
+	case endsJob(err):
 		return guard(func() error { return e.failJob(ctx, task, err) })
 	case errors.As(err, &foreign):
 		// Whatever else it says, it does not come from our store.
@@ -58,40 +59,13 @@ func (e *Exporter) perform(ctx context.Context, task Task) error {
 	return fmt.Errorf("unknown kind of task %q", task.Kind)
 }
 
-// hostError is trouble that the host's source, filter or sink reports. It is
-// told apart from what the store says, which may be that all is well.
-type hostError struct{ err error }
-
-func (e *hostError) Error() string { return e.err.Error() }
-func (e *hostError) Unwrap() error { return e.err }
-
-func hostFault(format string, args ...any) error {
-	return &hostError{fmt.Errorf(format, args...)}
-}
-
-// guard makes an error of a panic, so that one resource which the host's code
-// cannot take does not end its process. The value of a panic may hold resource
-// content; it is left out unless it is the runtime's own.
-func guard(fn func() error) (err error) {
-	defer func() {
-		value := recover()
-		if value == nil {
-			return
-		}
-		what, ok := value.(runtime.Error)
-		if !ok {
-			err = hostFault("panic with a %T\n%s", value, debug.Stack())
-			return
-		}
-		err = hostFault("panic: %w\n%s", what, debug.Stack())
-	}()
-	return fn()
-}
-
 // performPlan fixes the transactionTime, then plans: both once, however often
 // it is called.
 func (e *Exporter) performPlan(ctx context.Context, task Task) error {
 	job, err := e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
+		if e.leases.ignored(planLease(*j), j.LeaseUntil, e.cfg.Lease) {
+			j.LeaseUntil = time.Time{}
+		}
 		return j.beginPlan(e.now(), e.cfg.Lease, e.cfg.MaxAttempts)
 	})
 	if err != nil {
@@ -165,7 +139,7 @@ func (e *Exporter) transactionTime(ctx context.Context, job Job) (time.Time, err
 		err = errors.New("the source gave none")
 	}
 	if err != nil {
-		return at, hostFault("read transaction time: %w", err)
+		return at, sourceFault("read transaction time: %w", err)
 	}
 	return at, nil
 }
@@ -193,8 +167,8 @@ func (e *Exporter) planFailed(ctx context.Context, job Job, cause error) error {
 	switch {
 	case err != nil:
 		return errors.Join(err, cause)
-	case failed && released.Failures >= e.cfg.MaxAttempts:
-		return fmt.Errorf("%w: %w", errExhausted, cause)
+	case failed:
+		return e.lastWord(released.Failures, cause)
 	}
 	return cause
 }
@@ -211,28 +185,41 @@ func (e *Exporter) recording(ctx context.Context) (context.Context, context.Canc
 
 // performFinish completes a job whose parts are all done.
 func (e *Exporter) performFinish(ctx context.Context, task Task) error {
+	job, err := e.cfg.Store.Job(ctx, task.JobID)
+	if err != nil {
+		return err
+	}
 	parts, err := e.cfg.Store.Parts(ctx, task.JobID)
 	if err != nil {
 		return err
 	}
-	for _, part := range parts {
-		if !part.Done {
-			return nil
+	if slices.ContainsFunc(parts, func(p Part) bool { return !p.Done }) || job.State == JobAccepted {
+		if job.overdue(e.now()) {
+			return errOverdue
 		}
+		return nil
 	}
-	late := lateErrors(parts)
-	job, err := e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
+	late, size := lateErrors(parts), sizeOf(parts)
+	job, err = e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
 		if late && !j.PublishedAt.IsZero() {
 			return errLateError
 		}
-		return j.complete(e.now(), e.cfg.TTL)
+		return j.complete(size, e.now(), e.cfg.TTL)
 	})
 	if err != nil {
 		return err
 	}
 	e.logCompleted(ctx, job, parts)
 	e.cfg.Observer.jobEnded(ctx, job)
+	e.dropOrphans(ctx, job.ID)
 	return nil
+}
+
+// sizeOf returns the length of all files.
+func sizeOf(parts []Part) int64 {
+	return lo.SumBy(parts, func(p Part) int64 {
+		return lo.SumBy(p.Files, func(f File) int64 { return f.Size })
+	})
 }
 
 func (e *Exporter) logCompleted(ctx context.Context, job Job, parts []Part) {
@@ -246,61 +233,6 @@ func (e *Exporter) logCompleted(ctx context.Context, job Job, parts []Part) {
 		"processed", processed, "dropped", dropped, "errors", failed, "took", job.EndedAt.Sub(job.CreatedAt))
 }
 
-// failJob ends a job whose attempts are used up. The reason is for the client
-// and says no more than which step it was. Files go at once: nobody can have
-// them, and what failed may have been a full disk.
-func (e *Exporter) failJob(ctx context.Context, task Task, cause error) error {
-	reason := e.failureReason(ctx, task, cause)
-	job, err := e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
-		return j.fail(reason, e.now(), e.cfg.TTL)
-	})
-	if errors.Is(err, errJobOver) || errors.Is(err, ErrJobNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("record failure: %w", err)
-	}
-	e.log.ErrorContext(ctx, "export failed", "job", job.ID, "reason", reason, "error", cause)
-	e.cfg.Observer.jobEnded(ctx, job)
-	e.dropFiles(ctx, job.ID)
-	e.cancelTasks(ctx, job.ID)
-	return nil
-}
-
-func (e *Exporter) failureReason(ctx context.Context, task Task, cause error) string {
-	switch {
-	case errors.Is(cause, ErrGroupNotFound):
-		return "The Group does not exist any more."
-	case errors.Is(cause, errLateError):
-		return "Some resources could not be exported, which a manifest that has been returned already " +
-			"cannot report. Repeat the export without allowPartialManifests."
-	case task.Kind != TaskPart:
-		return "The export could not be planned."
-	}
-	parts, err := e.cfg.Store.Parts(ctx, task.JobID)
-	if err != nil || task.Part >= len(parts) {
-		return "The export failed while writing its files."
-	}
-	switch part := parts[task.Part]; part.Kind {
-	case PartDeletions:
-		return "The export failed while writing what was deleted."
-	case PartNotices:
-		return "The export failed while writing its notices."
-	case PartBlocks:
-		return "The export failed while writing the resources by " + part.Type + "."
-	case PartResources, PartProvenance:
-		return "The export failed while writing " + part.Type + " resources."
-	}
-	return "The export failed while writing its files."
-}
-
-// dropFiles removes the files of a job that nobody can have any more.
-func (e *Exporter) dropFiles(ctx context.Context, jobID string) {
-	if err := e.cfg.Sink.DeleteJob(ctx, jobID); err != nil {
-		e.log.WarnContext(ctx, "remove files of export", "job", jobID, "error", err)
-	}
-}
-
 // performDelete removes the files of a deleted or expired job, and its record
 // once no attempt is left that could still bring a file.
 func (e *Exporter) performDelete(ctx context.Context, task Task) error {
@@ -308,7 +240,7 @@ func (e *Exporter) performDelete(ctx context.Context, task Task) error {
 		switch {
 		case j.State == JobDeleted:
 			return nil
-		case j.expired(e.now()):
+		case j.removable(e.now()):
 			return j.markDeleted(e.now())
 		}
 		return errJobOver
@@ -321,7 +253,7 @@ func (e *Exporter) performDelete(ctx context.Context, task Task) error {
 		return err
 	}
 	if err := e.cfg.Sink.DeleteJob(ctx, job.ID); err != nil {
-		return hostFault("delete files: %w", err)
+		return sinkFault("delete files: %w", err)
 	}
 	if !abandoned(parts, e.now()) {
 		return nil

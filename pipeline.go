@@ -61,7 +61,7 @@ func (e *Exporter) newPipeline(job Job, part Part, resourceType string) (*pipeli
 	for _, text := range texts {
 		compiled, err := search.Compile(text, search.Options{Now: job.TransactionTime, BaseURLs: e.cfg.BaseURLs})
 		if err != nil {
-			return nil, fmt.Errorf("compile search of %s: %w", resourceType, err)
+			return nil, fmt.Errorf("compile search of %s: %w: %w", resourceType, ErrPermanent, err)
 		}
 		p.searches = append(p.searches, compiled)
 	}
@@ -78,7 +78,7 @@ func (e *Exporter) newPipeline(job Job, part Part, resourceType string) (*pipeli
 	}
 	var err error
 	if p.projection, err = e.cfg.FHIRVersion.NewProjection(resourceType, elements); err != nil {
-		return nil, fmt.Errorf("select elements of %s: %w", resourceType, err)
+		return nil, fmt.Errorf("select elements of %s: %w: %w", resourceType, ErrPermanent, err)
 	}
 	return p, nil
 }
@@ -111,7 +111,7 @@ func (p *pipeline) line(ctx context.Context, resource Resource) (verdict, error)
 	}
 	if p.attachments != nil {
 		if p.rewritten, err = p.attachments(ctx, p.rewritten[:0], found.line); err != nil {
-			return verdict{}, hostFault("rewrite attachments of %s: %w", p.resourceType, err)
+			return verdict{}, hookFault("rewrite attachments of %s: %w", p.resourceType, err)
 		}
 		if found = p.check(p.rewritten); found.line == nil {
 			return found, nil
@@ -148,7 +148,7 @@ func (p *pipeline) selects(ctx context.Context, resource []byte) (verdict, error
 	kept, err := p.filter(ctx, p.job, p.resourceType, found.line)
 	switch {
 	case err != nil:
-		return verdict{}, hostFault("filter %s: %w", p.resourceType, err)
+		return verdict{}, hookFault("filter %s: %w", p.resourceType, err)
 	case kept == nil:
 		return verdict{dropped: true}, nil
 	case len(kept) == len(found.line) && len(kept) > 0 && &kept[0] == &found.line[0]:

@@ -78,7 +78,7 @@ func (p *planner) planData(ctx context.Context) error {
 func (p *planner) planTypes(ctx context.Context, source ResourceSource, associated string) error {
 	available, err := source.Types(ctx, scopeOf(p.job))
 	if err != nil {
-		return hostFault("list resource types: %w", err)
+		return sourceFault("list resource types: %w", err)
 	}
 	p.step()
 	wanted := p.e.exports
@@ -107,7 +107,7 @@ func (p *planner) split(ctx context.Context, source ResourceSource, part Part) e
 			q.After, q.UpTo = parts[i].After, parts[i].UpTo
 			total, err := counter.Count(ctx, q)
 			if err != nil {
-				return hostFault("count %s: %w", q.Type, err)
+				return sourceFault("count %s: %w", q.Type, err)
 			}
 			parts[i].Total = total
 			p.step()
@@ -124,11 +124,11 @@ func (p *planner) cuts(ctx context.Context, source ResourceSource, q Query, size
 	}
 	cuts, err := splitter.Split(ctx, q, size)
 	if err != nil {
-		return nil, hostFault("split %s: %w", q.Type, err)
+		return nil, sourceFault("split %s: %w", q.Type, err)
 	}
 	for i, cut := range cuts {
 		if len(cut) == 0 || i > 0 && bytes.Equal(cut, cuts[i-1]) {
-			return nil, hostFault("split %s: the source gave an empty range", q.Type)
+			return nil, sourceFault("split %s: the source gave an empty range", q.Type)
 		}
 	}
 	p.step()
@@ -155,7 +155,7 @@ func (p *planner) planBlocks(ctx context.Context) error {
 		for _, name := range p.e.blockTypes(p.job.Request) {
 			count, err := counter.Count(ctx, p.e.queryFor(p.job, Part{Type: name}))
 			if err != nil {
-				return hostFault("count %s: %w", name, err)
+				return sourceFault("count %s: %w", name, err)
 			}
 			total += count
 			p.step()

@@ -260,8 +260,7 @@ func (p *Pool) finish(ctx context.Context, task Task, err error) {
 	p.unqueue(task)
 	r := p.retries[task]
 	if r == nil {
-		r = &retry{pause: backoff.NewExponentialBackOff()}
-		r.pause.MaxInterval = 30 * time.Second
+		r = &retry{pause: newPauses()}
 		p.retries[task] = r
 	}
 	r.timer = time.AfterFunc(r.pause.NextBackOff(), func() { p.again(task, r) })

@@ -45,7 +45,8 @@ const (
 	TaskPlan TaskKind = "plan"
 	// TaskPart writes the files of one part.
 	TaskPart TaskKind = "part"
-	// TaskFinish completes a job whose parts are done.
+	// TaskFinish completes a job whose parts are done, or fails one that takes
+	// too long.
 	TaskFinish TaskKind = "finish"
 	// TaskDelete removes the files and the record of a deleted job.
 	TaskDelete TaskKind = "delete"

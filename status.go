@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/samber/lo"
@@ -19,6 +20,9 @@ type Status struct {
 	// RetryAfter is when a poll is worth while again, from the measured rate:
 	// whole seconds, 1 to 120. Only for jobs that have not ended.
 	RetryAfter time.Duration
+	// Retrying is true while something is tried again, because an attempt has
+	// failed and none has achieved anything since.
+	Retrying bool
 
 	// Ready is true when there is a manifest to show: that of a completed export,
 	// or a page of one that runs, where the client allows that.
@@ -78,6 +82,7 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 		return status, nil
 	}
 	status.RetryAfter = retryAfter(job, status.Progress, e.now())
+	status.Retrying = job.failing() || slices.ContainsFunc(parts, func(p Part) bool { return !p.Done && p.failing() })
 	if status.Ready && job.PublishedAt.IsZero() {
 		return e.publish(ctx, access, status)
 	}

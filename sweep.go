@@ -4,20 +4,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
 // sweepPage bounds how many jobs a sweep holds in memory.
 const sweepPage = 100
 
-// sweepUntilStopped sweeps at once and then three times in a lease.
-func (e *Exporter) sweepUntilStopped(ctx context.Context) {
-	defer close(e.swept)
-	ticker := time.NewTicker(e.cfg.Lease / 3)
+// runBackground sweeps and cleans up until ctx ends. A clean-up may take long,
+// and must not keep sweeps waiting.
+func (e *Exporter) runBackground(ctx context.Context, ended chan<- struct{}) {
+	defer close(ended)
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
+		e.repeat(ctx, e.cfg.Lease/3, "sweep", e.Sweep)
+	})
+	if _, ok := e.cfg.Sink.(SinkInventory); !ok || e.cfg.CleanUpInterval < 0 {
+		return
+	}
+	running.Go(func() {
+		e.repeat(ctx, e.cfg.CleanUpInterval, "clean up", func(ctx context.Context) error {
+			_, err := e.CleanUp(ctx)
+			return err
+		})
+	})
+}
+
+// repeat calls fn at once and then regularly.
+func (e *Exporter) repeat(
+	ctx context.Context, every time.Duration, what string, fn func(context.Context) error,
+) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := guard(func() error { return e.Sweep(ctx) }); err != nil && ctx.Err() == nil {
-			e.log.WarnContext(ctx, "sweep; the next one tries again", "error", err)
+		if err := guard(func() error { return fn(ctx) }); err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, what+"; it is tried again later", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -35,6 +57,7 @@ func (e *Exporter) sweepUntilStopped(ctx context.Context) {
 //
 // It goes on after trouble with one job, and returns all of it.
 func (e *Exporter) Sweep(ctx context.Context) error {
+	e.leases.begin()
 	return errors.Join(
 		e.sweepJobs(ctx, JobFilter{States: []JobState{JobAccepted, JobRunning, JobDeleted}}),
 		e.sweepJobs(ctx, JobFilter{States: []JobState{JobCompleted, JobFailed}, ExpiredBy: e.now()}),
@@ -74,5 +97,6 @@ func (e *Exporter) sweepJob(ctx context.Context, job Job) error {
 			return fmt.Errorf("read parts of job %s: %w", job.ID, err)
 		}
 	}
+	e.overlook(&job, parts)
 	return e.tryEnqueue(ctx, dueTasks(job, parts, e.now()))
 }

@@ -108,9 +108,13 @@ func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) 
 	if status.Progress.Total >= 0 {
 		counts = fmt.Sprintf("%d / %d", status.Progress.Done, status.Progress.Total)
 	}
+	note := ""
+	if status.Retrying {
+		note = ", trying again after an error"
+	}
 	fraction, _ := status.Progress.Fraction()
 	// Clients read a number and a percent sign first, and at most 100 characters.
-	w.Header().Set("X-Progress", fmt.Sprintf("%.0f%% (%s resources)", math.Round(100*fraction), counts))
+	w.Header().Set("X-Progress", fmt.Sprintf("%.0f%% (%s resources%s)", math.Round(100*fraction), counts, note))
 	setRetryAfter(w, status.RetryAfter)
 	code := jobStatus(w, status, http.StatusAccepted)
 	switch req := status.Job.Request; {
@@ -123,7 +127,7 @@ func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) 
 	default:
 		writeJSON(w, "application/json", code, progress{
 			Status:   "in-progress",
-			Message:  fmt.Sprintf("Export in progress (%s resources processed)", counts),
+			Message:  fmt.Sprintf("Export in progress (%s resources processed%s)", counts, note),
 			Progress: fraction,
 		})
 	}

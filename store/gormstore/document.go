@@ -16,7 +16,7 @@ import (
 
 func encodeJob(job bulkexport.Job) (string, error) {
 	toUTC(
-		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt,
+		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.Deadline, &job.ExpiresAt, &job.ReadUntil,
 		&job.PublishedAt, &job.TransactionTime, &job.Request.Since, &job.Request.Until, &job.LeaseUntil, &job.RetryAt,
 	)
 	doc, err := json.Marshal(job)

@@ -20,7 +20,7 @@ func cloneJob(job bulkexport.Job) bulkexport.Job {
 	req.TypeFilters = slices.Clone(req.TypeFilters)
 	req.Ignored = slices.Clone(req.Ignored)
 	toUTC(
-		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.ExpiresAt, &job.PublishedAt,
+		&job.CreatedAt, &job.StartedAt, &job.EndedAt, &job.Deadline, &job.ExpiresAt, &job.ReadUntil, &job.PublishedAt,
 		&job.TransactionTime, &req.Since, &req.Until, &job.LeaseUntil, &job.RetryAt,
 	)
 	return job
