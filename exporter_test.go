@@ -245,7 +245,8 @@ func TestFailingSourceFailsTheJob(t *testing.T) {
 		id := k.kickOff()
 		status := k.wait(id)
 		require.Equal(t, bulkexport.JobFailed, status.Job.State)
-		require.Equal(t, "The export failed while writing Patient resources: the data could not be read.", status.Job.FailureReason)
+		require.Equal(t, "The export failed while writing Patient resources: the data could not be read.",
+			status.Job.FailureReason)
 		require.Empty(t, status.Files)
 		require.Contains(t, k.log.String(), "disk of the database is broken")
 		parts, err := k.store.Parts(t.Context(), id)

@@ -41,6 +41,14 @@ func TestKilledProcess(t *testing.T) {
 			require.True(t, isWhole(content), "%d bytes", len(content))
 		}
 		require.Nil(t, read(t, sink, "unfinished"))
+		for file, err := range sink.Files(t.Context(), "unfinished") {
+			require.NoError(t, err)
+			require.Equal(t, name, file.Name)
+			require.False(t, file.Committed)
+			require.NotZero(t, file.Size)
+			require.NoError(t, sink.DeleteFile(t.Context(), "unfinished", file.Name))
+		}
+		require.NotContains(t, tree(t, dir), "unfinished")
 
 		for _, job := range []string{"replaced", "deleted", "unfinished"} {
 			require.NoError(t, sink.DeleteJob(t.Context(), job))

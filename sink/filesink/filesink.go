@@ -9,6 +9,9 @@
 // directory on a file system where rename is atomic for all of them. On one
 // that ignores case, names that differ only in case are the same file.
 //
+// Errors: a full disk or quota is [bulkexport.ErrStorageFull]; a directory that is
+// read-only or denied is [bulkexport.ErrPermanent].
+//
 // Setup: the directory is made if missing and should hold nothing else. Folders
 // are made with mode 0700 and files with 0600, since they hold health data.
 package filesink
@@ -23,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -181,6 +185,16 @@ func syncAndClose(dir *os.File, err error) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
+// wrap says what failed, and whether it may help to try again.
 func wrap(op, jobID, name string, err error) error {
-	return fmt.Errorf("filesink: %s %q of job %q: %w", op, name, jobID, err)
+	var class error
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		class = bulkexport.ErrStorageFull
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		class = bulkexport.ErrPermanent
+	default:
+		return fmt.Errorf("filesink: %s %q of job %q: %w", op, name, jobID, err)
+	}
+	return fmt.Errorf("filesink: %s %q of job %q: %w: %w", op, name, jobID, class, err)
 }

@@ -52,6 +52,7 @@ func fillDisk(t *testing.T, dir string) {
 		_, err = w.Write(piece)
 	}
 	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.ErrorIs(t, err, bulkexport.ErrStorageFull)
 	require.ErrorContains(t, err, job)
 	require.ErrorContains(t, err, name)
 	require.ErrorIs(t, w.Commit(), syscall.ENOSPC, "a file that lacks a piece is not published")
@@ -61,4 +62,9 @@ func fillDisk(t *testing.T, dir string) {
 	require.NoError(t, w.Abort())
 	require.Equal(t, []string{job, job + "/small"}, tree(t, dir))
 	put(t, sink, job, name, string(piece)) // there is room again
+
+	require.NoError(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	_, err = sink.Create(t.Context(), job, "late")
+	require.ErrorIs(t, err, syscall.EROFS)
+	require.ErrorIs(t, err, bulkexport.ErrPermanent)
 }

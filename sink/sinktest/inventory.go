@@ -31,7 +31,7 @@ func (t *env) jobs() map[string]int {
 	found := map[string]int{}
 	for id, err := range t.inventory().Jobs(t.Context()) {
 		if err != nil {
-			t.Fatalf("Jobs: what there is is listed; got error: %v", err)
+			t.Fatalf("Jobs: all there is comes; got error: %v", err)
 		}
 		found[id]++
 	}
@@ -43,7 +43,7 @@ func (t *env) files(job string) []bulkexport.StoredFile {
 	var found []bulkexport.StoredFile
 	for file, err := range t.inventory().Files(t.Context(), job) {
 		if err != nil {
-			t.Fatalf("Files: what there is is listed; got error: %v", err)
+			t.Fatalf("Files: all there is comes; got error: %v", err)
 		}
 		found = append(found, file)
 	}
@@ -66,16 +66,16 @@ func (t *env) committed(job string) map[string]int64 {
 	return sizes
 }
 
-func (t *env) wantCommitted(rule, job string, want map[string]int64) {
+func (t *env) wantCommitted(rule string, want map[string]int64) {
 	t.Helper()
-	if got := t.committed(job); !maps.Equal(got, want) {
+	if got := t.committed(job1); !maps.Equal(got, want) {
 		t.Errorf("%s: got %v, want %v", rule, got, want)
 	}
 }
 
-func (t *env) deleteFile(job, name string) {
+func (t *env) deleteFile(name string) {
 	t.Helper()
-	if err := t.inventory().DeleteFile(t.Context(), job, name); err != nil {
+	if err := t.inventory().DeleteFile(t.Context(), job1, name); err != nil {
 		t.Errorf("DeleteFile: a file is removed, and absent is no error; got error: %v", err)
 	}
 }
@@ -97,10 +97,10 @@ func listFiles(t *env) {
 	t.put(job1, file1, data(1, 100))
 	t.put(job1, file2, data(1, large))
 	t.put(job2, file1, data(1, 7))
-	t.wantCommitted("Files: all committed files of the job are listed with their sizes", job1,
+	t.wantCommitted("Files: all committed files of the job are listed with their sizes",
 		map[string]int64{file1: 100, file2: large})
 	t.put(job1, file1, data(2, 5))
-	t.wantCommitted("Files: a file that was replaced is listed as it is", job1,
+	t.wantCommitted("Files: a file that was replaced is listed as it is",
 		map[string]int64{file1: 5, file2: large})
 	for _, file := range t.files(job1) {
 		if file.ModTime.IsZero() {
@@ -116,7 +116,7 @@ func listNothing(t *env) {
 	if got := t.files(job1); len(got) > 0 {
 		t.Errorf("Files: no such job is an empty stream: got %v", got)
 	}
-	t.deleteFile(job1, file1)
+	t.deleteFile(file1)
 	if got := t.jobs(); len(got) > 0 {
 		t.Errorf("DeleteFile: it leaves no job behind: got %v", got)
 	}
@@ -151,16 +151,16 @@ func deleteOneFile(t *env) {
 		t.put(job, file1, data(1, 100))
 		t.put(job, file2, data(2, 200))
 	}
-	t.deleteFile(job1, file1)
+	t.deleteFile(file1)
 	t.wantAbsent("DeleteFile: the file is gone", job1, file1)
-	t.wantCommitted("DeleteFile: the file is gone, and no other", job1, map[string]int64{file2: 200})
+	t.wantCommitted("DeleteFile: the file is gone, and no other", map[string]int64{file2: 200})
 	t.wantContent("DeleteFile: other files stay", job1, file2, data(2, 200))
 	t.wantContent("DeleteFile: other jobs stay", job2, file1, data(1, 100))
-	t.deleteFile(job1, file1)
+	t.deleteFile(file1)
 	t.put(job1, file1, data(3, 50))
 	t.wantContent("DeleteFile: the name can be used again", job1, file1, data(3, 50))
-	t.deleteFile(job1, file1)
-	t.deleteFile(job1, file2)
+	t.deleteFile(file1)
+	t.deleteFile(file2)
 	if got, want := t.jobs(), map[string]int{job2: 1}; !maps.Equal(got, want) {
 		t.Errorf("Jobs: a job without files is not listed: got %v, want %v", got, want)
 	}
@@ -177,7 +177,7 @@ func listUnfinished(t *env) {
 		}
 	}
 	t.commit(w)
-	t.wantCommitted("Files: from the commit on a file is listed", job1, map[string]int64{file1: large})
+	t.wantCommitted("Files: from the commit on a file is listed", map[string]int64{file1: large})
 
 	w = t.create(job1, file2)
 	t.write(w, data(1, large))
@@ -192,7 +192,7 @@ func deleteAbandoned(t *env) {
 	content := data(1, large)
 	w := t.create(job1, file1)
 	t.write(w, content)
-	t.deleteFile(job1, file1)
+	t.deleteFile(file1)
 	if got := t.files(job1); len(got) > 0 {
 		t.Errorf("DeleteFile: an abandoned file goes: got %v", got)
 	}
@@ -202,7 +202,7 @@ func deleteAbandoned(t *env) {
 		t.wantAbsent("Commit: after an error the file is not visible", job1, file1)
 	}
 	t.abort(w)
-	t.deleteFile(job1, file1)
+	t.deleteFile(file1)
 	t.wantAbsent("DeleteFile: a file committed late is removed by the next call", job1, file1)
 }
 

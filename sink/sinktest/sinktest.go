@@ -45,7 +45,7 @@ const (
 	Cancellation Category = "cancellation"
 	// Concurrency: parallel calls do not get in each other's way.
 	Concurrency Category = "concurrency"
-	// Inventory: what there is is listed, and goes file by file. Only for a
+	// Inventory: all there is can be listed, and goes file by file. Only for a
 	// [bulkexport.SinkInventory].
 	Inventory Category = "inventory"
 	// Persistence: committed files are there for a second sink on the same data.
