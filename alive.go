@@ -50,7 +50,7 @@ func (e *Exporter) renewUntil(
 		case <-ticker.C:
 		}
 		until := e.now().Add(e.cfg.Lease)
-		err := guard(func() error { return renew(ctx, until) })
+		err := e.renewOnce(ctx, renew, until, held)
 		switch {
 		case err == nil:
 			held = until
@@ -61,6 +61,16 @@ func (e *Exporter) renewUntil(
 			return
 		}
 	}
+}
+
+// renewOnce gives up when the claim has lapsed: a store that does not answer must
+// not keep the work waiting for its answers too.
+func (e *Exporter) renewOnce(
+	ctx context.Context, renew func(context.Context, time.Time) error, until, held time.Time,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, min(max(held.Sub(e.now()), heartbeat), e.cfg.Lease))
+	defer cancel()
+	return guard(func() error { return renew(ctx, until) })
 }
 
 func isLost(err error) bool {

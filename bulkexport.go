@@ -207,6 +207,7 @@ func New(cfg Config) (*Exporter, error) {
 	for _, name := range cfg.ResourceTypes {
 		types[name] = true
 	}
+	cfg.Store = timedStore{cfg.Store}
 	return &Exporter{cfg: cfg, types: types, log: cfg.Logger}, nil
 }
 

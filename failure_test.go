@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,4 +230,50 @@ func TestClockThatIsPutBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// deafStore stops to answer some calls, and heeds their contexts.
+type deafStore struct {
+	bulkexport.JobStore
+	deaf atomic.Bool
+}
+
+func (s *deafStore) UpdatePart(
+	ctx context.Context, id string, index int, fn func(bulkexport.Job, *bulkexport.Part) error,
+) (bulkexport.Part, error) {
+	if s.deaf.Load() {
+		<-ctx.Done()
+		return bulkexport.Part{}, ctx.Err()
+	}
+	return s.JobStore.UpdatePart(ctx, id, index, fn)
+}
+
+func (s *deafStore) Jobs(ctx context.Context, filter bulkexport.JobFilter) ([]bulkexport.Job, error) {
+	if s.deaf.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.JobStore.Jobs(ctx, filter)
+}
+
+// TestStoreThatDoesNotAnswer leaves calls hanging that began before the store
+// was well again.
+func TestStoreThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 100})
+		k := newKit(t, bulkexport.Config{Source: source})
+		deaf := &deafStore{JobStore: k.store}
+		k.open(bulkexport.Config{Source: slow(source), Store: deaf, MaxFileResources: 10, Runner: bulkexport.NewPool(1)})
+		k.start()
+		defer k.stop()
+		id := k.kickOff()
+		pass(25 * time.Second)
+		deaf.deaf.Store(true)
+		pass(10 * time.Second)
+		deaf.deaf.Store(false)
+		pass(4 * time.Minute)
+		require.Equal(t, bulkexport.JobCompleted, k.status(id).Job.State)
+		require.Equal(t, source.all("Patient"), k.lines(id))
+	})
 }

@@ -85,6 +85,10 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		MaxTenantExports: opts.maxTenantExports,
 		TTL:              opts.ttl,
 		Lease:            opts.lease,
+		MaxDuration:      opts.maxDuration,
+		MaxStoredBytes:   opts.maxStored,
+		CleanUpInterval:  opts.cleanUp,
+		Observer:         bulkexport.Observer{CleanedUp: reportStorage(log)},
 	}
 	if opts.rate > 0 {
 		cfg.Filter = newPacer(opts.rate).keep
@@ -94,6 +98,13 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		return err
 	}
 	return listenAndServe(ctx, exporter, opts, log)
+}
+
+// reportStorage is a place for metrics.
+func reportStorage(log *slog.Logger) func(context.Context, bulkexport.Storage) {
+	return func(ctx context.Context, s bulkexport.Storage) {
+		log.InfoContext(ctx, "stored files", "exports", s.Jobs, "files", s.Files, "bytes", s.Bytes)
+	}
 }
 
 func openDatabase(opts options) (*database.DB, error) {

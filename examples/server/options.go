@@ -18,7 +18,10 @@ type options struct {
 	workers       int
 	maxResources  int64
 	maxBytes      int64
+	maxStored     int64
 	ttl, lease    time.Duration
+	maxDuration   time.Duration
+	cleanUp       time.Duration
 	strict        bool
 	deleteStatus  int
 	tokens        tokens
@@ -42,6 +45,10 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.Int64Var(&o.maxBytes, "max-file-bytes", 0, "`bytes` in a file at most (default 256 MiB)")
 	flags.DurationVar(&o.ttl, "ttl", 24*time.Hour, "how long finished exports are kept")
 	flags.DurationVar(&o.lease, "lease", 15*time.Second, "after what `time` work of a process that died is taken over")
+	flags.DurationVar(&o.maxDuration, "max-duration", 0, "after what `time` an export fails (default 168h)")
+	flags.Int64Var(&o.maxStored, "max-stored-bytes", 0,
+		"refuse kick-offs while stored files have so many `bytes` (default: no limit)")
+	flags.DurationVar(&o.cleanUp, "clean-up", 0, "how often to look for orphaned files: each `time` (default 10m)")
 	flags.BoolVar(&o.strict, "strict", false, "keep to the letter of Bulk Data Access, as its test suites do")
 	flags.IntVar(&o.deleteStatus, "delete-status", 0,
 		"`status` of a successful DELETE: 204 or 202 (default 204, with -strict 202)")

@@ -1,0 +1,64 @@
+package bulkexport
+
+import (
+	"context"
+	"time"
+)
+
+// storeTimeout bounds a call of the store. A connection that is half open would
+// otherwise keep a worker, or all of them, until the operating system gives up,
+// which may take a quarter of an hour.
+const storeTimeout = time.Minute
+
+// timedStore is a store whose calls end.
+type timedStore struct{ store JobStore }
+
+func (s timedStore) CreateJob(ctx context.Context, job Job) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.CreateJob(ctx, job)
+}
+
+func (s timedStore) Job(ctx context.Context, id string) (Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.Job(ctx, id)
+}
+
+func (s timedStore) UpdateJob(ctx context.Context, id string, fn func(*Job) error) (Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.UpdateJob(ctx, id, fn)
+}
+
+func (s timedStore) Jobs(ctx context.Context, filter JobFilter) ([]Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.Jobs(ctx, filter)
+}
+
+func (s timedStore) DeleteJob(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.DeleteJob(ctx, id)
+}
+
+func (s timedStore) SetParts(ctx context.Context, jobID string, parts []Part) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.SetParts(ctx, jobID, parts)
+}
+
+func (s timedStore) Parts(ctx context.Context, jobID string) ([]Part, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.Parts(ctx, jobID)
+}
+
+func (s timedStore) UpdatePart(
+	ctx context.Context, jobID string, index int, fn func(Job, *Part) error,
+) (Part, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.UpdatePart(ctx, jobID, index, fn)
+}
