@@ -147,7 +147,7 @@ func (s *server) start() error {
 
 	cmd := s.command(ctx, "postgres", "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(port),
 		"-c", "unix_socket_directories=", "-F",
-		"-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+		"-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_prepared_transactions=8")
 	cmd.Stdout, cmd.Stderr = log, log
 	// A fast shutdown, which does not wait for clients.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

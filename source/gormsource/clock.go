@@ -2,6 +2,7 @@ package gormsource
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"gorm.io/gorm"
@@ -37,19 +38,15 @@ type stamp struct {
 }
 
 // TransactionTime implements [bulkexport.SourceClock]. It is one for all
-// tenants. It waits for writes in flight, which take milliseconds; on
-// PostgreSQL for 10 seconds at most.
+// tenants. It waits for writes in flight, which take milliseconds, for 10 seconds
+// at most.
 func (r *Repository) TransactionTime(ctx context.Context, _ string) (time.Time, error) {
 	t, err := r.cut(ctx)
 	return t, wrap(ctx, "transaction time", err)
 }
 
 func (r *Repository) cut(ctx context.Context) (time.Time, error) {
-	var at int64
-	err := r.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
-		at, err = r.dialect.cut(tx)
-		return err
-	}, r.dialect.tx)
+	at, err := r.dialect.cut(ctx, r.session)
 	return time.UnixMicro(at).UTC(), err
 }
 
@@ -60,10 +57,11 @@ func sqliteStamp(tx *gorm.DB) (stamp, error) {
 	return s, err
 }
 
-func sqliteCut(tx *gorm.DB) (int64, error) {
-	const sql = `UPDATE bulkexport_clock SET stamp = (max(stamp, ?) + 999) / 1000 * 1000 RETURNING stamp`
-	var at int64
-	err := tx.Raw(sql, time.Now().UnixMicro()).Row().Scan(&at)
+func sqliteCut(ctx context.Context, db session) (at int64, err error) {
+	const query = `UPDATE bulkexport_clock SET stamp = (max(stamp, ?) + 999) / 1000 * 1000 RETURNING stamp`
+	err = withWriteLock(ctx, db.pool, hostPatience, "COMMIT", func(tx *sql.Conn) error {
+		return tx.QueryRowContext(ctx, query, time.Now().UnixMicro()).Scan(&at)
+	})
 	return at, err
 }
 
@@ -84,7 +82,15 @@ func postgresStamp(tx *gorm.DB) (stamp, error) {
 	return s, err
 }
 
-func postgresCut(tx *gorm.DB) (int64, error) {
+func postgresCut(ctx context.Context, db session) (at int64, err error) {
+	err = db.gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		at, err = postgresCutIn(tx)
+		return err
+	}, db.dialect.tx)
+	return at, err
+}
+
+func postgresCutIn(tx *gorm.DB) (at int64, err error) {
 	for _, sql := range []string{
 		`SET LOCAL lock_timeout = '10s'`,
 		`SELECT pg_advisory_xact_lock(` + postgresLock + `)`,
@@ -95,7 +101,6 @@ func postgresCut(tx *gorm.DB) (int64, error) {
 	}
 	const sql = `UPDATE bulkexport_clock SET stamp = greatest(stamp + 1000,
 		ceil(extract(epoch FROM clock_timestamp()) * 1000)::bigint * 1000) RETURNING stamp`
-	var at int64
-	err := tx.Raw(sql).Row().Scan(&at)
+	err = tx.Raw(sql).Row().Scan(&at)
 	return at, err
 }

@@ -3,7 +3,6 @@ package gormsource
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"strings"
 	"time"
@@ -20,9 +19,9 @@ type dialect struct {
 	timestamps func(clause.Column) lastUpdated
 	// textTimes says that timestamps may be text.
 	textTimes bool
-	// now returns a time at which every transaction that began before is over, as
-	// far as the database can say.
-	now func(ctx context.Context, pool *sql.DB) (time.Time, error)
+	// now returns a time at which every transaction that began before it is over.
+	// It waits for that so long, and longer where it must.
+	now func(ctx context.Context, pool *sql.DB, wait time.Duration) (time.Time, error)
 
 	// Parts of nested: the brackets around a list that is one argument, what
 	// makes rows of it, a table inside, and what follows the alias of the table
@@ -41,7 +40,7 @@ type dialect struct {
 	schemaTx bool
 	tx       *sql.TxOptions
 	stamp    func(tx *gorm.DB) (stamp, error)
-	cut      func(tx *gorm.DB) (int64, error)
+	cut      func(ctx context.Context, db session) (int64, error)
 }
 
 func dialectOf(db *gorm.DB) (dialect, error) {
@@ -128,34 +127,4 @@ func postgresKind(name string) columnKind {
 		return timeColumn
 	}
 	return otherColumn
-}
-
-// sqliteNow waits for the writer in flight, if there is one. On a database that
-// is opened read-only the statement just begins to read.
-func sqliteNow(ctx context.Context, pool *sql.DB) (time.Time, error) {
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return time.Time{}, err
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return time.Time{}, err
-	}
-	now := time.Now()
-	_, err = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	if err != nil { // not a connection to use again
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
-	return now, err
-}
-
-// postgresNow counts readers among the open transactions: which of them will
-// write cannot be told, and so the time never goes back.
-func postgresNow(ctx context.Context, pool *sql.DB) (time.Time, error) {
-	const query = `SELECT least(clock_timestamp(), (
-		SELECT min(xact_start) FROM pg_stat_activity
-		WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()))`
-	var now time.Time
-	err := pool.QueryRowContext(ctx, query).Scan(&now)
-	return now, err
 }

@@ -31,18 +31,23 @@ type TablesConfig struct {
 	// BaseURLs are the base URLs of the host's FHIR API. With them an absolute
 	// reference to a Patient counts as one at Patient level. Defaults to none.
 	BaseURLs []string
-	// Lag is how far [Tables.TransactionTime] stays behind the clock: longer
-	// than the host takes from setting a last update to committing it,
-	// differences between clocks included. Resources are not missing from an
-	// export because of it, they may only come again with the next incremental
-	// one. Defaults to 5 seconds; negative means none.
+	// Lag is how far [Tables.TransactionTime] stays behind the clock and open
+	// transactions: longer than the host takes from setting a last update to the
+	// end of the first statement of the transaction that writes it, differences
+	// between clocks included. Resources are not missing from an export because
+	// of it, they may only come again with the next incremental one. Defaults to 5
+	// seconds; negative means none.
 	Lag time.Duration
+	// MaxWait is how long TransactionTime waits for open transactions to end,
+	// before it names a time before the oldest of them. It is for a host that has
+	// now and then a transaction of minutes and wants no export to repeat these.
+	// Defaults to 0: it only waits where it must.
+	MaxWait time.Duration
 	// FHIRVersion says which types there are and what is in a Patient
 	// compartment. Defaults to R4.
 	FHIRVersion fhir.Version
 }
 
-// defaultLag is also how long SQLite's drivers let a writer wait for its turn.
 const defaultLag = 5 * time.Second
 
 // Tables reads resources from tables of the host. It is safe for concurrent
@@ -57,6 +62,7 @@ type Tables struct {
 	baseURLs []string
 	fhir     fhir.Version
 	behind   time.Duration
+	maxWait  time.Duration
 	// checkGroup is nil without Group level.
 	checkGroup func(ctx context.Context, tenant, id string) error
 }
@@ -73,7 +79,9 @@ func NewTables(ctx context.Context, db *gorm.DB, cfg TablesConfig) (*Tables, err
 	if err != nil {
 		return nil, err
 	}
-	t := &Tables{session: session, baseURLs: slices.Clone(cfg.BaseURLs), fhir: cfg.FHIRVersion}
+	t := &Tables{
+		session: session, baseURLs: slices.Clone(cfg.BaseURLs), fhir: cfg.FHIRVersion, maxWait: cfg.MaxWait,
+	}
 	var faults []error
 	var unit time.Duration
 	for i, config := range cfg.Tables {
@@ -98,12 +106,23 @@ func (t *Tables) Consistency() bulkexport.Consistency { return bulkexport.Bounde
 
 // TransactionTime implements [bulkexport.SourceClock]. It stays behind the
 // clock by Lag and by the largest LastUpdatedUnit, within which an earlier and a
-// later update look alike. On SQLite it waits for a write in flight. On
-// PostgreSQL it goes by the server's clock, and stays before the beginning of
-// every transaction that is open in the database, as far as the role may see
-// them (pg_monitor sees all).
+// later update look alike.
+//
+// On PostgreSQL it goes by the server's clock, and stays before the beginning of
+// every transaction that is open in the database, whoever runs it, unless that
+// role can write nothing there: no privilege to do so on any table or view, nor
+// as a member of another role, and no SECURITY DEFINER function to call. A
+// transaction whose beginning cannot be told is waited for: a prepared one, and
+// that of another role where this one is no member of pg_read_all_stats. What it
+// cannot know of is written elsewhere: on another server behind a foreign table,
+// or on the primary of a standby, which it refuses to read from.
+//
+// On SQLite it waits for the write in flight.
+//
+// What must be waited for has 10 seconds, or MaxWait if that is longer. The
+// error then says what it was.
 func (t *Tables) TransactionTime(ctx context.Context, _ string) (time.Time, error) {
-	now, err := t.dialect.now(ctx, t.pool)
+	now, err := t.dialect.now(ctx, t.pool, t.maxWait)
 	if err != nil {
 		return time.Time{}, wrap(ctx, "transaction time", err)
 	}

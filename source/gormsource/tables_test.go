@@ -17,6 +17,10 @@ import (
 func docs(t testing.TB, db *gorm.DB) gormsource.Table {
 	t.Helper()
 	create(t, db, `CREATE TABLE docs (n BIGINT PRIMARY KEY, kind TEXT, changed BIGINT NOT NULL, body TEXT)`)
+	return docsTable()
+}
+
+func docsTable() gormsource.Table {
 	return gormsource.Table{
 		Name: "docs", TypeColumn: "kind", KeyColumn: "n", BodyColumn: "body",
 		LastUpdatedColumn: "changed", LastUpdatedUnit: time.Second,
