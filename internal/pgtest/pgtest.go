@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/bulkexport/bulkexport/internal/pgserver"
 )
 
 const (
@@ -48,16 +50,21 @@ func Start(tb testing.TB) *Cluster {
 	if raw := os.Getenv(envURL); raw != "" {
 		return &Cluster{admin: parse(tb, raw)}
 	}
-	bin, ok := binaries()
+	server, err := pgserver.Start(tb.Context())
 	switch {
-	case ok:
-		return &Cluster{admin: startPrivate(tb, bin)}
-	case os.Getenv("CI") == "true":
-		tb.Fatal(missing)
-	default:
+	case errors.Is(err, pgserver.ErrNotInstalled) && os.Getenv("CI") != "true":
 		tb.Skip(missing)
+	case errors.Is(err, pgserver.ErrNotInstalled):
+		tb.Fatal(missing)
+	case err != nil:
+		tb.Fatalf("pgtest: %v", err)
 	}
-	return nil
+	tb.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			tb.Errorf("pgtest: %v", err)
+		}
+	})
+	return &Cluster{admin: server.URL()}
 }
 
 // DSN creates an empty database and returns its postgres:// URL. The database

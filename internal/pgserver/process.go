@@ -1,4 +1,4 @@
-package pgtest
+package pgserver
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// processAttr says how to run the server: as the user postgres if the test runs
-// as root, which PostgreSQL refuses, and not longer than the test's process.
+// processAttr says how to run the server: as the user postgres if this process is
+// root's, which PostgreSQL refuses, and not longer than this process.
 func processAttr() (*syscall.SysProcAttr, error) {
 	attr := dieWithParent()
 	if os.Getuid() != 0 {

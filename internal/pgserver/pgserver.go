@@ -1,4 +1,6 @@
-package pgtest
+// Package pgserver starts a private PostgreSQL server from the binaries that are
+// installed, for tests (package pgtest) and commands.
+package pgserver
 
 import (
 	"context"
@@ -13,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,9 @@ const (
 	startTimeout = time.Minute
 	stopTimeout  = 20 * time.Second
 )
+
+// ErrNotInstalled means that there are no binaries of PostgreSQL.
+var ErrNotInstalled = errors.New("PostgreSQL is not installed")
 
 // binaries finds the directory of the server's programs: in PATH, or else where
 // Debian's packages put them outside of it, newest version first.
@@ -49,49 +53,8 @@ func version(bin string) int {
 	return n
 }
 
-// startPrivate starts a server on loopback that nobody else knows of and
-// returns the URL of its maintenance database.
-func startPrivate(tb testing.TB, bin string) *url.URL {
-	tb.Helper()
-	attr, err := processAttr()
-	if err != nil {
-		tb.Fatalf("pgtest: %v", err)
-	}
-	s := &server{bin: bin, dir: dataDir(tb, attr), attr: attr}
-	if err := s.initialize(tb.Context()); err != nil {
-		tb.Fatalf("pgtest: %v", err)
-	}
-	// Another process may take the free port before the server does.
-	for range 3 {
-		if err = s.start(); err == nil {
-			tb.Cleanup(s.stop)
-			return s.url()
-		}
-	}
-	tb.Fatalf("pgtest: %v", err)
-	return nil
-}
-
-func dataDir(tb testing.TB, attr *syscall.SysProcAttr) string {
-	tb.Helper()
-	dir, err := os.MkdirTemp("", "pgtest") //nolint:usetesting // no other user can enter t.TempDir
-	if err != nil {
-		tb.Fatalf("pgtest: %v", err)
-	}
-	tb.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			tb.Errorf("pgtest: %v", err)
-		}
-	})
-	if c := attr.Credential; c != nil {
-		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
-			tb.Fatalf("pgtest: %v", err)
-		}
-	}
-	return dir
-}
-
-type server struct {
+// Server is a private PostgreSQL server.
+type Server struct {
 	bin, dir string
 	attr     *syscall.SysProcAttr
 	port     int
@@ -99,9 +62,68 @@ type server struct {
 	exited   chan struct{}
 }
 
-func (s *server) data() string { return filepath.Join(s.dir, "data") }
+// Start starts a server with an empty cluster on loopback, which nobody else
+// knows of. It takes a second or two; ctx bounds only that. The server lasts until
+// [Server.Stop], on Linux not longer than this process in any case.
+//
+// Errors: [ErrNotInstalled].
+func Start(ctx context.Context) (*Server, error) {
+	bin, ok := binaries()
+	if !ok {
+		return nil, ErrNotInstalled
+	}
+	attr, err := processAttr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := dataDir(attr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin, dir: dir, attr: attr}
+	if err := s.startNew(ctx); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
 
-func (s *server) url() *url.URL {
+func (s *Server) startNew(ctx context.Context) error {
+	err := s.initialize(ctx)
+	if err != nil {
+		return err
+	}
+	// Another process may take the free port before the server does.
+	for range 3 {
+		if err = s.start(ctx); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// dataDir is not in the folder of a test, which no other user can enter.
+func dataDir(attr *syscall.SysProcAttr) (string, error) {
+	dir, err := os.MkdirTemp("", "pgserver")
+	if err != nil {
+		return "", err
+	}
+	if c := attr.Credential; c != nil {
+		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
+			return "", errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	return dir, nil
+}
+
+// Stop stops the server, with whoever is still connected to it, and removes its
+// data.
+func (s *Server) Stop() error {
+	s.stop()
+	return os.RemoveAll(s.dir)
+}
+
+// URL returns the postgres:// URL of the maintenance database. The caller owns it.
+func (s *Server) URL() *url.URL {
 	return &url.URL{
 		Scheme:   "postgres",
 		User:     url.User("postgres"),
@@ -111,8 +133,10 @@ func (s *server) url() *url.URL {
 	}
 }
 
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
 // command does not hand on the environment: PGPORT and the like would count.
-func (s *server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"LC_ALL=C"}
@@ -120,7 +144,7 @@ func (s *server) command(ctx context.Context, name string, args ...string) *exec
 	return cmd
 }
 
-func (s *server) initialize(ctx context.Context) error {
+func (s *Server) initialize(ctx context.Context) error {
 	out, err := s.command(ctx, "initdb", "-D", s.data(), "-U", "postgres", "-A", "trust",
 		"-E", "UTF8", "--locale=C", "--no-sync").CombinedOutput()
 	if err != nil {
@@ -129,10 +153,10 @@ func (s *server) initialize(ctx context.Context) error {
 	return nil
 }
 
-// start runs the server and returns when it takes connections. The test's
-// context has ended when cleanups run, so the server has one of its own.
-func (s *server) start() error {
-	ctx, cancel := context.WithCancel(context.Background())
+// start runs the server and returns when it takes connections. The server has a
+// context of its own: it outlives the caller's.
+func (s *Server) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	port, err := freePort(ctx)
 	if err != nil {
@@ -163,14 +187,14 @@ func (s *server) start() error {
 	return nil
 }
 
-func (s *server) stop() {
+func (s *Server) stop() {
 	s.cancel()
 	<-s.exited
 }
 
 // run starts cmd and waits for it on one locked thread, since Linux ties the
 // death signal to the life of the thread that forked, not of the process.
-func (s *server) run(cmd *exec.Cmd) error {
+func (s *Server) run(cmd *exec.Cmd) error {
 	started := make(chan error)
 	s.exited = make(chan struct{})
 	go func() {
@@ -186,7 +210,7 @@ func (s *server) run(cmd *exec.Cmd) error {
 	return <-started
 }
 
-func (s *server) awaitReady(ctx context.Context) error {
+func (s *Server) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -207,8 +231,8 @@ func (s *server) awaitReady(ctx context.Context) error {
 }
 
 // probe succeeds when the server on our port is the one that we started.
-func (s *server) probe(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, s.url().String())
+func (s *Server) probe(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, s.URL().String())
 	if err != nil {
 		return err
 	}
