@@ -153,23 +153,31 @@ func (s *Server) initialize(ctx context.Context) error {
 	return nil
 }
 
-// start runs the server and returns when it takes connections. The server has a
-// context of its own: it outlives the caller's.
+// start runs the server on a free port.
 func (s *Server) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.cancel = cancel
 	port, err := freePort(ctx)
 	if err != nil {
 		return err
 	}
 	s.port = port
+	return s.Resume(ctx)
+}
+
+// Halt stops the server for a while, with whoever is connected to it, as for
+// maintenance: what was committed is kept.
+func (s *Server) Halt() { s.stop() }
+
+// Resume starts a server again that was halted, on the same port and with the
+// same data, and returns when it takes connections. The server outlives ctx.
+func (s *Server) Resume(ctx context.Context) error {
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
 
-	cmd := s.command(ctx, "postgres", "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(port),
+	cmd := s.command(ctx, "postgres", "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
 		"-c", "unix_socket_directories=", "-F",
 		"-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_prepared_transactions=8")
 	cmd.Stdout, cmd.Stderr = log, log

@@ -32,7 +32,8 @@ const (
 // Cluster is a PostgreSQL server on which a test creates databases. Its methods
 // are safe for concurrent use.
 type Cluster struct {
-	admin *url.URL
+	admin   *url.URL
+	private *pgserver.Server // nil if the server is not ours
 }
 
 // DSN returns the postgres:// URL of a new, empty database on a server of its
@@ -64,7 +65,7 @@ func Start(tb testing.TB) *Cluster {
 			tb.Errorf("pgtest: %v", err)
 		}
 	})
-	return &Cluster{admin: server.URL()}
+	return &Cluster{admin: server.URL(), private: server}
 }
 
 // DSN creates an empty database and returns its postgres:// URL. The database

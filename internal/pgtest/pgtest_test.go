@@ -50,6 +50,25 @@ func TestServerIsStopped(t *testing.T) {
 	require.ErrorContains(t, err, "connection refused")
 }
 
+func TestOutageKeepsTheData(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	dsn := cluster.DSN(t)
+	conn := connect(t, dsn)
+	_, err := conn.Exec(t.Context(), "create table kept as select 7 as n")
+	require.NoError(t, err)
+
+	end := cluster.Outage(t)
+	_, err = conn.Exec(t.Context(), "select 1")
+	require.Error(t, err, "clients are cut off")
+	_, err = pgx.Connect(t.Context(), dsn)
+	require.ErrorContains(t, err, "connection refused")
+	end()
+	var n int
+	require.NoError(t, connect(t, dsn).QueryRow(t.Context(), "select n from kept").Scan(&n))
+	require.Equal(t, 7, n)
+}
+
 func connect(t *testing.T, dsn string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
