@@ -61,6 +61,7 @@ var rules = []rule{
 	{"httpadapter", []string{module + "/fhir", "github.com/klauspost/compress"}},
 	{"internal/", []string{"*"}},
 	{"conformance", []string{"*"}},
+	{"reliability", nil},
 	{"examples/", []string{"*"}},
 }
 
