@@ -61,17 +61,22 @@ func sqlite() dialect {
 // is what READ COMMITTED means. The key of a lock is a hash of the job's id,
 // seeded with the table, since locks are the same in all schemas; two ids with
 // one hash only wait for each other.
+//
+// A process that is frozen in a transaction, or cut off without a word, would
+// hold its locks until somebody finds it. So a transaction that pauses, which
+// ours do for milliseconds, is ended by the server.
 func postgres() dialect {
 	const (
 		jobKey    = "(hashtextextended($1::text, 'bulkexport_jobs'::regclass::oid::bigint))"
 		schemaKey = "(hashtextextended('bulkexport_jobs', 0))"
+		begin     = "SELECT set_config('idle_in_transaction_session_timeout', '5s', true), "
 	)
 	return dialect{
 		// CREATE TABLE IF NOT EXISTS by itself fails if two run at once.
 		migration:  append([]string{"SELECT pg_advisory_xact_lock" + schemaKey}, tables(`"C"`)...),
 		isolation:  sql.LevelReadCommitted,
-		lockJob:    "SELECT pg_advisory_xact_lock" + jobKey,
-		shareJob:   "SELECT pg_advisory_xact_lock_shared" + jobKey,
+		lockJob:    begin + "pg_advisory_xact_lock" + jobKey,
+		shareJob:   begin + "pg_advisory_xact_lock_shared" + jobKey,
 		forUpdate:  " FOR UPDATE",
 		isConflict: isSerializationFailure,
 	}
