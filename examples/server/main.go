@@ -89,6 +89,7 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		MaxStoredBytes:   opts.maxStored,
 		CleanUpInterval:  opts.cleanUp,
 		Observer:         bulkexport.Observer{CleanedUp: reportStorage(log)},
+		StallTimeout:     opts.stallTimeout,
 	}
 	if opts.rate > 0 {
 		cfg.Filter = newPacer(opts.rate).keep

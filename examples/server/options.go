@@ -22,6 +22,7 @@ type options struct {
 	ttl, lease    time.Duration
 	maxDuration   time.Duration
 	cleanUp       time.Duration
+	stallTimeout  time.Duration
 	strict        bool
 	deleteStatus  int
 	tokens        tokens
@@ -49,6 +50,8 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.Int64Var(&o.maxStored, "max-stored-bytes", 0,
 		"refuse kick-offs while stored files have so many `bytes` (default: no limit)")
 	flags.DurationVar(&o.cleanUp, "clean-up", 0, "how often to look for orphaned files: each `time` (default 10m)")
+	flags.DurationVar(&o.stallTimeout, "stall-timeout", 0,
+		"after what `time` without a resource work is begun again (default 10m)")
 	flags.BoolVar(&o.strict, "strict", false, "keep to the letter of Bulk Data Access, as its test suites do")
 	flags.IntVar(&o.deleteStatus, "delete-status", 0,
 		"`status` of a successful DELETE: 204 or 202 (default 204, with -strict 202)")
