@@ -18,6 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// clientTimeout is after what time a client gives up and asks again.
+const clientTimeout = 10 * time.Second
+
 // client is a client of the servers of one test.
 type client struct {
 	http *http.Client
@@ -28,7 +31,7 @@ func newClient(t *testing.T) *client {
 	// Compression is off: files are compared as they are stored.
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{http: &http.Client{Transport: transport}}
+	return &client{http: &http.Client{Transport: transport, Timeout: clientTimeout}}
 }
 
 // answer is a response, read to its end.
@@ -38,7 +41,8 @@ type answer struct {
 	body   string
 }
 
-// do sends a request. An error means that the server went away.
+// do sends a request. An error means that the server went away, or does
+// not answer.
 func (c *client) do(ctx context.Context, method, url string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {

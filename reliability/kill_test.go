@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,14 +35,16 @@ func records() []string {
 func TestKillsOnSQLite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	run := newCampaign(t, 1, dir, sqlite.Open("file:"+filepath.Join(dir, "bulkexport.db")+"?_busy_timeout=10000"))
+	run := newCampaign(t, dir, sqlite.Open("file:"+filepath.Join(dir, "bulkexport.db")+"?_busy_timeout=10000"))
+	run.begin(nil)
 	run.untilKilled(killsWanted(t))
 }
 
 func TestKillsOnPostgres(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
-	run := newCampaign(t, 2, t.TempDir(), postgres.Open(dsn), "-db", dsn)
+	run := newCampaign(t, t.TempDir(), postgres.Open(dsn), "-db", dsn)
+	run.begin(nil, nil)
 	run.untilKilled(killsWanted(t))
 }
 
@@ -52,6 +55,7 @@ type campaign struct {
 	*client
 
 	random   *rand.Rand
+	args     []string // of all its servers
 	dir      string
 	database gorm.Dialector
 	want     export
@@ -59,20 +63,25 @@ type campaign struct {
 	exports, freezes, takeOvers, bytes int
 }
 
-// newCampaign exports once without disturbance, for comparison, and starts so
-// many servers with a brake.
-func newCampaign(t *testing.T, servers int, dir string, database gorm.Dialector, args ...string) *campaign {
+// newCampaign exports once without disturbance, for comparison.
+func newCampaign(t *testing.T, dir string, database gorm.Dialector, args ...string) *campaign {
 	t.Helper()
 	run := &campaign{T: t, client: newClient(t), random: seeded(t), dir: dir, database: database}
-	args = append(append(records(), "-dir", dir), args...)
-	run.fleet = startFleet(t, 1, args...)
+	run.args = slices.Concat(records(), []string{"-dir", dir}, args)
+	run.fleet = startFleet(t, run.args, nil)
 	w := startWatch(t, run.fleet, run.client, run.kickOff(t, run.any(), ""))
 	w.await()
 	run.want = run.read(t, run.any(), w.job)
 	require.Greater(t, len(run.want.files), 50)
 	run.terminate(0)
-	run.fleet = startFleet(t, servers, append(args, "-rate", "800")...)
 	return run
+}
+
+// begin starts servers on the same data, with a brake, and for each what else
+// it is to be told.
+func (run *campaign) begin(each ...[]string) {
+	run.Helper()
+	run.fleet = startFleet(run.T, slices.Concat(run.args, []string{"-rate", "800"}), each...)
 }
 
 // untilKilled exports again and again, until so many kills were survived.
@@ -153,7 +162,7 @@ func (run *campaign) disturb() {
 		run.killAll()
 	}
 	if run.random.IntN(4) == 0 {
-		run.killWhileStarting(run.upTo(150 * time.Millisecond))
+		run.killWhileStarting(one, run.upTo(150*time.Millisecond))
 	}
 	run.restart()
 }

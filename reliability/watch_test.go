@@ -27,8 +27,7 @@ type watch struct {
 	job      string
 	done     atomic.Int64 // resources
 	complete chan struct{}
-	// busy says whether 503 is an answer to expect just now.
-	busy func() bool
+	busy     bool // 503 is an answer to expect
 
 	stop            context.CancelFunc
 	stopped         sync.WaitGroup
@@ -39,15 +38,25 @@ type watch struct {
 
 func startWatch(t *testing.T, f *fleet, c *client, job string) *watch {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	w := &watch{
-		t: t, client: c, fleet: f, job: job, stop: stop, answers: map[int]int{},
-		complete: make(chan struct{}), busy: func() bool { return false },
-	}
-	return w.start(ctx)
+	return newWatch(t, f, c, job).start()
 }
 
-func (w *watch) start(ctx context.Context) *watch {
+// startBusyWatch is startWatch for servers whose database is not always there.
+func startBusyWatch(t *testing.T, f *fleet, c *client, job string) *watch {
+	t.Helper()
+	w := newWatch(t, f, c, job)
+	w.busy = true
+	return w.start()
+}
+
+func newWatch(t *testing.T, f *fleet, c *client, job string) *watch {
+	t.Helper()
+	return &watch{t: t, client: c, fleet: f, job: job, answers: map[int]int{}, complete: make(chan struct{})}
+}
+
+func (w *watch) start() *watch {
+	ctx, stop := context.WithCancel(w.t.Context())
+	w.stop = stop
 	w.stopped.Go(func() {
 		ticker := time.NewTicker(5 * time.Millisecond)
 		defer ticker.Stop()
@@ -75,13 +84,13 @@ func (w *watch) look(ctx context.Context, n int) {
 		return
 	}
 	got, err := w.client.do(ctx, http.MethodGet, base+w.job)
-	if err != nil { // the server was killed
+	if err != nil { // the server was killed, or waits for its database
 		w.answers[0]++
 		return
 	}
 	w.answers[got.status]++
 	switch {
-	case got.status == http.StatusServiceUnavailable && w.busy():
+	case got.status == http.StatusServiceUnavailable && w.busy:
 		assert.Contains(w.t, got.body, `"resourceType":"OperationOutcome"`)
 		assert.Regexp(w.t, `^[1-9]\d*$`, got.header.Get("Retry-After"))
 	case got.status == http.StatusAccepted:
