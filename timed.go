@@ -8,7 +8,7 @@ import (
 // storeTimeout bounds a call of the store. A connection that is half open would
 // otherwise keep a worker, or all of them, until the operating system gives up,
 // which may take a quarter of an hour.
-const storeTimeout = time.Minute
+const storeTimeout = 30 * time.Second
 
 // timedStore is a store whose calls end.
 type timedStore struct{ store JobStore }
