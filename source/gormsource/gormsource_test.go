@@ -73,8 +73,31 @@ func TestPostgres(t *testing.T) {
 			run(t, openPostgres(dsn))
 		})
 	}
-	for name, run := range map[string]func(*testing.T, string){
+	for name, run := range map[string]func(t *testing.T, dsn string){
 		"columns": testPostgresColumns, "deadlock": testPostgresDeadlock, "cost": testPostgresCost,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, cluster.DSN(t))
+		})
+	}
+}
+
+// TestPostgresOthers has a server on which others are at work: they have open
+// transactions, locks and slow statements. Each test has databases of its own.
+func TestPostgresOthers(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	for name, run := range openTransactionTests() {
+		t.Run("open transaction/"+name, func(t *testing.T) {
+			t.Parallel()
+			run(t, newWorkplace(t, cluster))
+		})
+	}
+	for name, run := range map[string]func(t *testing.T, dsn string){
+		"repository chain": testPostgresRepositoryChain, "tables chain": testPostgresTablesChain,
+		"locked tables": testPostgresLockedTables, "lost connection": testPostgresLostConnection,
+		"delete in a slow read": testPostgresSlowRead, "delete elsewhere in a slow read": testPostgresSlowReadElsewhere,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

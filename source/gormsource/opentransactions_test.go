@@ -17,32 +17,20 @@ import (
 	"github.com/bulkexport/bulkexport/source/gormsource"
 )
 
+// openTransactionTests have a host that stamps with the beginning of its
+// transactions, as now() does, so that all of them are stamped too early.
 func openTransactionTests() map[string]func(t *testing.T, w *workplace) {
 	return map[string]func(t *testing.T, w *workplace){
 		"own":                testOwnTransaction,
 		"of another role":    testHiddenTransaction,
-		"stays hidden":       testStaysHidden,
+		"stays":              testStays,
 		"prepared":           testPreparedTransaction,
-		"stays prepared":     testStaysPrepared,
 		"idle session":       testIdleSession,
 		"of a reader":        testReader,
 		"of who may write":   testWhoMayWrite,
 		"are waited for":     testMaxWait,
 		"wait is cancelled":  testWaitIsCancelled,
 		"in other databases": testOtherDatabase,
-	}
-}
-
-// TestPostgresOpenTransactions has a host that stamps with the beginning of its
-// transactions, as now() does, so that all of them are stamped too early.
-func TestPostgresOpenTransactions(t *testing.T) {
-	t.Parallel()
-	cluster := pgtest.Start(t)
-	for name, run := range openTransactionTests() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			run(t, newWorkplace(t, cluster))
-		})
 	}
 }
 
@@ -187,11 +175,22 @@ func testHiddenTransaction(t *testing.T, w *workplace) {
 	requireNotLost(t, w, newFollower(t, source), func() { require.NoError(t, tx.Commit().Error) })
 }
 
-func testStaysHidden(t *testing.T, w *workplace) {
+// testStays has transactions that stay for longer than a source waits.
+func testStays(t *testing.T, w *workplace) {
 	role, source := w.source(t, 0)
 	tx := beginLate(t, w.writer(t))
+	other := newWorkplace(t, w.cluster)
+	defer other.prepare(t)()
+	sourceOfOther := other.tables(t, other.admin, 0)
+	prepared := make(chan error, 1)
+	go func() {
+		_, err := sourceOfOther.TransactionTime(t.Context(), "")
+		prepared <- err
+	}()
 	_, err := source.TransactionTime(t.Context(), "")
 	require.ErrorContains(t, err, "GRANT pg_read_all_stats")
+	require.ErrorContains(t, <-prepared, "pg_prepared_xacts")
+
 	create(t, w.admin, "GRANT pg_read_all_stats TO "+role)
 	at := requireTime(t, source)
 	require.False(t, at.After(begun(t, tx)))
@@ -229,14 +228,6 @@ func (w *workplace) prepare(t *testing.T) (commit func()) {
 func testPreparedTransaction(t *testing.T, w *workplace) {
 	_, source := w.source(t, 0)
 	requireNotLost(t, w, newFollower(t, source), w.prepare(t))
-}
-
-func testStaysPrepared(t *testing.T, w *workplace) {
-	source := w.tables(t, w.admin, 0)
-	commit := w.prepare(t)
-	defer commit()
-	_, err := source.TransactionTime(t.Context(), "")
-	require.ErrorContains(t, err, "pg_prepared_xacts")
 }
 
 // testIdleSession has sessions of other roles that are connected all the time, as

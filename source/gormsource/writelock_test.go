@@ -17,7 +17,6 @@ import (
 func writeLockTests() map[string]func(t *testing.T, f *sharedFile) {
 	return map[string]func(t *testing.T, f *sharedFile){
 		"waits for the writer":   testWaitsForWriter,
-		"writer hangs":           testWriterHangs,
 		"cancelled":              testWriterHangsAndCancelled,
 		"reader in the way":      testReaderInTheWay,
 		"settings are as before": testBusyTimeoutStays,
@@ -29,6 +28,7 @@ func writeLockTests() map[string]func(t *testing.T, f *sharedFile) {
 // to tell the transactionTime.
 func TestSQLiteWriteLock(t *testing.T) {
 	t.Parallel()
+	t.Run("writer hangs", func(t *testing.T) { t.Parallel(); testWriterHangs(t, newSharedFile(t, "WAL")) })
 	for _, journal := range []string{"WAL", "DELETE"} {
 		for name, run := range writeLockTests() {
 			t.Run(journal+"/"+name, func(t *testing.T) {
