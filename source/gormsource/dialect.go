@@ -19,6 +19,9 @@ type dialect struct {
 	timestamps func(clause.Column) lastUpdated
 	// textTimes says that timestamps may be text.
 	textTimes bool
+	// conn runs fn, which may run several times until it reads a row, on a
+	// connection.
+	conn func(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error
 	// now returns a time at which every transaction that began before it is over.
 	// It waits for that so long, and longer where it must.
 	now func(ctx context.Context, pool *sql.DB, wait time.Duration) (time.Time, error)
@@ -59,6 +62,7 @@ func sqliteDialect() dialect {
 		kindOf:     sqliteKind,
 		timestamps: func(c clause.Column) lastUpdated { return textTime{c} },
 		textTimes:  true,
+		conn:       sqliteConn,
 		now:        sqliteNow,
 		brackets:   "[]",
 		list:       "json_each(?) AS m",
@@ -76,6 +80,7 @@ func postgresDialect() dialect {
 	return dialect{
 		kindOf:     postgresKind,
 		timestamps: func(c clause.Column) lastUpdated { return timestampTime{c} },
+		conn:       onConn,
 		now:        postgresNow,
 		brackets:   "{}",
 		list:       "(SELECT value, key - 1 AS key FROM unnest(?::text[]) WITH ORDINALITY AS u (value, key)) AS m",

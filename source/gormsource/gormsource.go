@@ -16,7 +16,9 @@
 // they have, not to the database.
 //
 // Both may be shared by any number of processes on the same database. SQLite
-// should be in WAL mode, else readers and writers block each other.
+// should be in WAL mode, else readers and writers block each other. A source that
+// meets a lock there waits until its context ends, 10 seconds at most, whatever
+// the driver's own time-out is; writes of a Repository wait as the driver does.
 //
 // A stream takes a connection of the pool only while it fills its buffer, of
 // some 1 MiB, and none while its consumer works.
@@ -64,6 +66,11 @@ func newSession(db *gorm.DB) (session, error) {
 	}
 	quiet := db.Session(&gorm.Session{NewDB: true, SkipHooks: true, Logger: logger.Discard})
 	return session{gorm: quiet, pool: pool, dialect: d}, nil
+}
+
+// withConn runs a function that reads on a connection.
+func (db session) withConn(ctx context.Context, fn func(*sql.Conn) error) error {
+	return db.dialect.conn(ctx, db.pool, fn)
 }
 
 // statement has gorm build the SQL of a query, with the host's plugins applied.

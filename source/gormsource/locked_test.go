@@ -92,21 +92,18 @@ func (c calls) add(
 	c["Split "+name] = func(ctx context.Context) error { _, err := splitter.Split(ctx, q, 1); return err }
 }
 
-func tablesCalls(t *testing.T, db *gorm.DB) calls {
+func (c calls) addTables(t *testing.T, db *gorm.DB, source *gormsource.Tables) {
 	t.Helper()
-	source := newTables(t, db, docs(t, db))
 	addDoc(t, db, 1, "Patient", "{}")
-	all := calls{}
 	for _, level := range []bulkexport.Level{bulkexport.LevelSystem, bulkexport.LevelPatient} {
 		q := query("Patient")
 		q.Level = level
-		all.add(string(level), source, source, source, q)
+		c.add("of Tables "+string(level), source, source, source, q)
 	}
-	all["NewTables"] = func(ctx context.Context) error {
+	c["NewTables"] = func(ctx context.Context) error {
 		_, err := gormsource.NewTables(ctx, db, gormsource.TablesConfig{Tables: []gormsource.Table{docsTable()}})
 		return err
 	}
-	return all
 }
 
 // testPostgresLockedTables has somebody change the tables, for whom everybody
@@ -121,7 +118,9 @@ func testPostgresLockedTables(t *testing.T, dsn string) {
 		repository := repositoryCalls(t, newRepository(t, db))
 		requireCancels(t, db, admin, "bulkexport_resources, bulkexport_compartment, bulkexport_targets, bulkexport_clock",
 			repository)
-		requireCancels(t, db, admin, "docs", tablesCalls(t, db))
+		tables := calls{}
+		tables.addTables(t, db, newTables(t, db, docs(t, db)))
+		requireCancels(t, db, admin, "docs", tables)
 	}
 }
 
@@ -152,6 +151,38 @@ func requireCancels(t *testing.T, db, admin *gorm.DB, tables string, all calls) 
 		}
 		require.NoError(t, tx.Rollback().Error)
 		require.NoError(t, call(t.Context()), name)
+	}
+	t.Logf("%d calls returned after %v at most", len(all), longest)
+}
+
+// TestSQLiteLockedFile has a writer that keeps everybody from reading, as one does
+// that commits to a rollback journal. What writes waits as the driver does.
+func TestSQLiteLockedFile(t *testing.T) {
+	t.Parallel()
+	f := newSharedFile(t, "DELETE")
+	repo, err := gormsource.NewRepository(f.db, gormsource.RepositoryConfig{})
+	require.NoError(t, err)
+	all := repositoryCalls(t, repo)
+	for _, writes := range []string{"Put", "Delete", "Load", "Migrate"} {
+		delete(all, writes)
+	}
+	all.addTables(t, f.db, f.clocks["Tables"].(*gormsource.Tables))
+
+	var longest time.Duration
+	for name, call := range all {
+		require.NoError(t, call(t.Context()), name)
+		f.as(t, "BEGIN EXCLUSIVE")
+		longest = max(longest, requireCancel(t, f.waits, call))
+		require.Zero(t, f.pool.Stats().InUse, name)
+		f.as(t, "COMMIT")
+		require.NoError(t, call(t.Context()), name)
+
+		f.as(t, "BEGIN EXCLUSIVE")
+		returned := make(chan error, 1)
+		go func() { returned <- call(t.Context()) }()
+		f.waits(func() bool { return len(returned) > 0 })
+		f.as(t, "COMMIT")
+		require.NoError(t, <-returned, name)
 	}
 	t.Logf("%d calls returned after %v at most", len(all), longest)
 }

@@ -80,15 +80,17 @@ func (db session) eachOf(ctx context.Context, query string, args []any, scan fun
 	if err != nil {
 		return err
 	}
-	rows, err := db.pool.QueryContext(ctx, text, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
+	return db.withConn(ctx, func(conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, text, args...)
+		if err != nil {
 			return err
 		}
-	}
-	return rows.Err()
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
 }

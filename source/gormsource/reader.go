@@ -3,6 +3,7 @@ package gormsource
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"strconv"
@@ -166,12 +167,14 @@ func (db session) fill(ctx context.Context, text string, args []any, b *batch) e
 	// Without the cancel PostgreSQL would send the rest of a batch that is full.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return eachRow(ctx, db.pool, text, args, func(key, body []byte) error {
-		if err := b.add(key, body); err != nil {
-			cancel()
-			return err
-		}
-		return nil
+	return db.withConn(ctx, func(conn *sql.Conn) error {
+		return eachRow(ctx, conn, text, args, func(key, body []byte) error {
+			if err := b.add(key, body); err != nil {
+				cancel()
+				return err
+			}
+			return nil
+		})
 	})
 }
 

@@ -18,15 +18,9 @@ type rowFunc func(key, body []byte) error
 // eachRow runs a query of two columns. Scanning is most of the cost of a read,
 // so the columns are taken as the driver has them: from pgx without a single
 // allocation, from database/sql with those of the driver.
-func eachRow(ctx context.Context, pool *sql.DB, query string, args []any, row rowFunc) error {
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-
+func eachRow(ctx context.Context, conn *sql.Conn, query string, args []any, row rowFunc) error {
 	native := false
-	err = conn.Raw(func(driverConn any) error {
+	err := conn.Raw(func(driverConn any) error {
 		if c, ok := driverConn.(*stdlib.Conn); ok {
 			native = true
 			return eachPgxRow(ctx, c.Conn(), query, args, row)
@@ -37,6 +31,15 @@ func eachRow(ctx context.Context, pool *sql.DB, query string, args []any, row ro
 		return err
 	}
 	return eachSQLRow(ctx, conn, query, args, row)
+}
+
+func onConn(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return fn(conn)
 }
 
 func eachSQLRow(ctx context.Context, conn *sql.Conn, query string, args []any, row rowFunc) error {

@@ -2,6 +2,7 @@ package gormsource
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -75,20 +76,23 @@ func (db session) columnTypes(ctx context.Context, t *table, names []string) ([]
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.pool.QueryContext(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	infos, err := rows.ColumnTypes()
-	if err != nil {
-		return nil, err
-	}
-	types := make([]string, len(infos))
-	for i, info := range infos {
-		types[i] = strings.ToUpper(info.DatabaseTypeName())
-	}
-	return types, rows.Err()
+	types := make([]string, len(names))
+	err = db.withConn(ctx, func(conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		infos, err := rows.ColumnTypes()
+		if err != nil {
+			return err
+		}
+		for i, info := range infos {
+			types[i] = strings.ToUpper(info.DatabaseTypeName())
+		}
+		return rows.Err()
+	})
+	return types, err
 }
 
 // holds reports whether the table may have resources of the type.

@@ -14,9 +14,20 @@ func (db session) count(ctx context.Context, s selection) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	text, args, err := statement(query.Select("count(*)"))
+	if err != nil {
+		return 0, err
+	}
 	var n int64
-	err = query.Count(&n).Error
+	err = db.scan(ctx, text, args, &n)
 	return n, err
+}
+
+// scan reads the only column of the first row.
+func (db session) scan(ctx context.Context, query string, args []any, value any) error {
+	return db.withConn(ctx, func(conn *sql.Conn) error {
+		return conn.QueryRowContext(ctx, query, args...).Scan(value)
+	})
 }
 
 // split cuts the selection into equal parts of at most size rows.
@@ -61,7 +72,7 @@ func (db session) first(ctx context.Context, query *gorm.DB) ([]byte, error) {
 		return nil, err
 	}
 	var value []byte
-	err = db.pool.QueryRowContext(ctx, text, args...).Scan(&value)
+	err = db.scan(ctx, text, args, &value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

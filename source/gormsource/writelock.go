@@ -20,52 +20,65 @@ func sqliteNow(ctx context.Context, pool *sql.DB, wait time.Duration) (now time.
 
 // withWriteLock runs fn in a transaction that nobody writes beside, and ends it
 // with COMMIT or ROLLBACK.
-//
-// SQLite's drivers wait for a lock in a way that no context ends, so here it is
-// asked for again and again.
 func withWriteLock(
 	ctx context.Context, pool *sql.DB, wait time.Duration, end string, fn func(*sql.Conn) error,
 ) error {
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	var busyTimeout string
-	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&busyTimeout); err != nil {
-		return err
-	}
-	after := context.WithoutCancel(ctx)
-	exec := func(sql string) error {
-		_, err := conn.ExecContext(after, sql)
-		return err
-	}
-	begun := false
-	defer func() {
-		var errRollback error
-		if begun {
-			errRollback = exec("ROLLBACK")
+	return impatiently(ctx, pool, func(conn *sql.Conn) (err error) {
+		deadline := time.Now().Add(wait)
+		exec := func(sql string) error {
+			_, err := conn.ExecContext(context.WithoutCancel(ctx), sql)
+			return err
 		}
-		if exec("PRAGMA busy_timeout = "+busyTimeout) != nil || errRollback != nil {
-			_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // not one to use again
+		if err := whileBusy(ctx, deadline, func() error { return exec("BEGIN IMMEDIATE") }); err != nil {
+			return err
 		}
-	}()
-	if err := exec("PRAGMA busy_timeout = 0"); err != nil {
-		return err
-	}
-	deadline := time.Now().Add(wait)
-	if err := whileBusy(ctx, deadline, func() error { return exec("BEGIN IMMEDIATE") }); err != nil {
-		return err
-	}
-	begun = true
-	if err := fn(conn); err != nil {
-		return err
-	}
-	// With a rollback journal a COMMIT waits for readers, even of nothing.
-	err = whileBusy(ctx, deadline, func() error { return exec(end) })
-	begun = err != nil
-	return err
+		defer func() {
+			if err != nil && exec("ROLLBACK") != nil {
+				discard(conn)
+			}
+		}()
+		if err := fn(conn); err != nil {
+			return err
+		}
+		// With a rollback journal a COMMIT waits for readers, even of nothing.
+		return whileBusy(ctx, deadline, func() error { return exec(end) })
+	})
 }
+
+// sqliteConn runs fn, which reads, and again if it met a lock: that is so before
+// the first row. With a rollback journal readers wait for a writer that commits.
+func sqliteConn(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
+	return impatiently(ctx, pool, func(conn *sql.Conn) error {
+		return whileBusy(ctx, time.Now().Add(hostPatience), func() error { return fn(conn) })
+	})
+}
+
+// impatiently runs fn on a connection that does not wait for locks. SQLite's
+// drivers do so in a way that no context ends, so that whileBusy has to do it.
+func impatiently(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
+	return onConn(ctx, pool, func(conn *sql.Conn) error {
+		var timeout string
+		if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
+			return err
+		}
+		set := func(timeout string) error {
+			_, err := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = "+timeout)
+			return err
+		}
+		defer func() {
+			if set(timeout) != nil {
+				discard(conn)
+			}
+		}()
+		if err := set("0"); err != nil {
+			return err
+		}
+		return fn(conn)
+	})
+}
+
+// discard keeps a connection from being used again.
+func discard(conn *sql.Conn) { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }
 
 // whileBusy repeats what fails for a lock.
 func whileBusy(ctx context.Context, deadline time.Time, do func() error) error {

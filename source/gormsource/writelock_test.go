@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -81,6 +82,7 @@ func (f *sharedFile) as(t *testing.T, statement string) {
 // waits returns when a source has taken its connection.
 func (f *sharedFile) waits(over func() bool) {
 	for f.pool.Stats().InUse == 0 && !over() {
+		runtime.Gosched()
 	}
 }
 
