@@ -19,7 +19,7 @@ import (
 )
 
 // clientTimeout is after what time a client gives up and asks again.
-const clientTimeout = 10 * time.Second
+const clientTimeout = 20 * time.Second
 
 // client is a client of the servers of one test.
 type client struct {

@@ -4,6 +4,7 @@ package reliability_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -39,8 +40,8 @@ type host struct {
 	database *gorm.DB
 	log      *logBuffer
 
-	exporter *bulkexport.Exporter
-	base     string
+	base  string // of the exporter that was opened last
+	close func()
 }
 
 // newHost has a database with the records of so many patients, and keeps files
@@ -79,30 +80,34 @@ func openSQLite(t *testing.T, file string, connections int) *gorm.DB {
 	return db
 }
 
-// open makes an exporter, which is not started, and serves it. Fields of cfg
-// that are set stay.
-func (h *host) open(cfg bulkexport.Config) *bulkexport.Exporter {
+// exporterOf makes an exporter, which is not started. Fields of cfg that are set
+// stay.
+func (h *host) exporterOf(cfg bulkexport.Config) *bulkexport.Exporter {
 	h.Helper()
 	cfg.Source, cfg.Store, cfg.Sink = h.source, h.store, h.sink
 	cfg.Logger = slog.New(slog.NewTextHandler(h.log, nil))
-	if cfg.Lease == 0 {
-		cfg.Lease = lease
-	}
-	if cfg.MaxFileResources == 0 {
-		cfg.MaxFileResources = 20
-	}
+	cfg.Lease = lease
+	cfg.MaxFileResources = cmp.Or(cfg.MaxFileResources, 20)
 	exporter, err := bulkexport.New(cfg)
 	require.NoError(h, err)
+	h.Cleanup(func() { h.stop(exporter) })
+	return exporter
+}
+
+// open is exporterOf for one that clients reach.
+func (h *host) open(cfg bulkexport.Config) *bulkexport.Exporter {
+	h.Helper()
+	exporter := h.exporterOf(cfg)
 	server := httptest.NewUnstartedServer(nil)
 	h.base = "http://" + server.Listener.Addr().String()
-	server.Config.Handler, err = httpadapter.New(exporter, httpadapter.Config{
-		BaseURL: h.base, Open: true, PollLimit: -1, Logger: cfg.Logger,
+	handler, err := httpadapter.New(exporter, httpadapter.Config{
+		BaseURL: h.base, Open: true, PollLimit: -1, Logger: slog.New(slog.NewTextHandler(h.log, nil)),
 	})
 	require.NoError(h, err)
+	server.Config.Handler = handler
 	server.Start()
-	h.Cleanup(server.Close)
-	h.Cleanup(func() { h.stop(exporter) })
-	h.exporter = exporter
+	h.close = sync.OnceFunc(server.Close)
+	h.Cleanup(h.close)
 	return exporter
 }
 
@@ -145,6 +150,7 @@ func (h *host) export(query string) export {
 func (h *host) undisturbed() export {
 	h.Helper()
 	exporter := h.start(bulkexport.Config{})
+	defer h.close()
 	defer h.stop(exporter)
 	return h.export("")
 }

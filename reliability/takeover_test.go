@@ -3,6 +3,7 @@
 package reliability_test
 
 import (
+	"net/http"
 	"path"
 	"slices"
 	"testing"
@@ -36,6 +37,27 @@ func TestKilledWorkersPartsAreTakenOver(t *testing.T) {
 	t.Logf("%d kills, %d parts taken over after %v (least), %v (median), %v (most)", run.kills, len(took),
 		took[0].Round(time.Millisecond), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
 	run.requireClean()
+}
+
+// TestFrozenWorkerWakesAfterDeletion has a server that sleeps while its job is
+// deleted, with all records, and then goes on with the file that it was at.
+func TestFrozenWorkerWakesAfterDeletion(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	run := newCampaign(t, t.TempDir(), postgres.Open(dsn), "-db", dsn)
+	run.begin(nil, nil)
+	for range max(killsWanted(t)/10, 2) {
+		w := startWatch(t, run.fleet, run.client, run.kickOff(t, run.any(), ""))
+		w.awaitDone(run.random.Int64N(400))
+		w.end()
+		thaw := run.freeze(0)
+		require.Equal(t, http.StatusNoContent, run.must(t, http.MethodDelete, run.any()+w.job).status)
+		run.requireClean()
+		thaw()
+		run.terminate(0) // which waits for what it does
+		run.requireClean()
+		run.restart()
+	}
 }
 
 // takeOver exports once, kills the one server and then the other, and returns
