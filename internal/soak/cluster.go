@@ -24,6 +24,8 @@ const (
 // slot is the place of one server process after the other.
 type slot struct {
 	index int
+	// ambush is told of a request that matters, to this server.
+	ambush chan struct{}
 
 	mu      sync.Mutex
 	process *serverproc.Process // nil while there is none
@@ -35,8 +37,6 @@ type slot struct {
 type cluster struct {
 	soak  *soak
 	slots []*slot
-	// ambush has servers that are about to get a request which matters.
-	ambush chan *slot
 
 	mu        sync.Mutex
 	disturbed time.Time // when a fault has last begun or ended
@@ -147,32 +147,14 @@ func (c *cluster) pick(ctx context.Context, rng *rand.Rand) (*server, error) {
 	}
 }
 
-// watch reports a process that ends although nobody has ended it, and fills its
-// slot again.
-func (c *cluster) watch(ctx context.Context, rng *rand.Rand) {
-	for pause(ctx, 100*time.Millisecond) {
-		for _, s := range c.slots {
-			s.mu.Lock()
-			p, ready := s.process, s.ready
-			s.mu.Unlock()
-			if !ready {
-				continue
-			}
-			select {
-			case <-p.Ended():
-			default:
-				continue
-			}
-			s.mu.Lock()
-			unexpected := s.ready && s.process == p
-			s.mu.Unlock()
-			if unexpected {
-				c.soak.violate("server %d ended by itself:\n%s", s.index, tail(p.Log()))
-				c.vacate(c.disturb(s), s)
-				c.restart(ctx, rng, s)
-			}
-		}
+// ended is closed when the slot's process has ended. It is nil if there is none.
+func (s *slot) ended() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return nil
 	}
+	return s.process.Ended()
 }
 
 // vacate takes the process that has ended out of its slot and reads its log.
@@ -204,9 +186,9 @@ func tail(log string) string {
 }
 
 func newCluster(s *soak, servers int) *cluster {
-	c := &cluster{soak: s, ambush: make(chan *slot)}
+	c := &cluster{soak: s}
 	for i := range servers {
-		c.slots = append(c.slots, &slot{index: i})
+		c.slots = append(c.slots, &slot{index: i, ambush: make(chan struct{})})
 	}
 	return c
 }

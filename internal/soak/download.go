@@ -136,6 +136,10 @@ func (d *download) take(ctx context.Context, resp *http.Response, from *server) 
 	return d.read(ctx, io.LimitReader(resp.Body, limit), from, limit < left)
 }
 
+// unbuffered is how much of a file is not all in the buffers of a connection: a
+// server that dies takes some of it along.
+const unbuffered = 4 << 20
+
 // read reads to the end, or to where it was to be cut.
 func (d *download) read(ctx context.Context, body io.Reader, from *server, cut bool) (done bool, err error) {
 	buf := make([]byte, 32<<10)
@@ -143,7 +147,9 @@ func (d *download) read(ctx context.Context, body io.Reader, from *server, cut b
 		n, err := body.Read(buf)
 		d.got = append(d.got, buf[:n]...)
 		if d.slow {
-			d.job.soak.cluster.offer(d.rng, from.slot, 1000)
+			if left := d.file.size() - int64(len(d.got)); left > unbuffered {
+				d.job.soak.cluster.offer(d.rng, from.slot, 50)
+			}
 			pause(ctx, between(d.rng, 0, 20*time.Millisecond))
 		}
 		switch {

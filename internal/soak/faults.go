@@ -10,19 +10,23 @@ import (
 	"github.com/bulkexport/bulkexport/internal/serverproc"
 )
 
-// faults disturbs servers until ctx ends, and leaves all of them running.
-func (c *cluster) faults(ctx context.Context, rng *rand.Rand) {
+// faults disturbs the process of a slot until ctx ends, and leaves it running.
+// Each slot has a goroutine of its own, so that faults of several servers overlap.
+func (c *cluster) faults(ctx context.Context, rng *rand.Rand, s *slot) {
 	next := func() <-chan time.Time {
 		return time.After(between(rng, c.soak.faultPause/4, c.soak.faultPause))
 	}
 	for due := next(); ; {
 		select {
-		case s := <-c.ambush:
+		case <-s.ambush:
 			pause(ctx, between(rng, 0, 3*time.Millisecond))
 			c.kill(ctx, rng, s)
 		case <-due:
-			c.fault(ctx, rng, c.slots[rng.IntN(len(c.slots))])
+			c.fault(ctx, rng, s)
 			due = next()
+		case <-s.ended():
+			c.soak.violate("server %d ended by itself:\n%s", s.index, tail(s.process.Log()))
+			c.kill(ctx, rng, s)
 		case <-ctx.Done():
 			return
 		}
@@ -31,14 +35,15 @@ func (c *cluster) faults(ctx context.Context, rng *rand.Rand) {
 
 func (c *cluster) fault(ctx context.Context, rng *rand.Rand, s *slot) {
 	switch n := rng.IntN(10); {
-	case n < 3:
+	case n < 4:
 		c.kill(ctx, rng, s)
-	case n < 5:
+	case n < 6:
 		c.terminateAndRestart(ctx, rng, s)
 	case n < 9:
 		c.freeze(ctx, rng, s)
-	default:
-		c.killAll(ctx, rng)
+	default: // it dies in its sleep
+		c.sleep(ctx, rng, s)
+		c.kill(ctx, rng, s)
 	}
 }
 
@@ -49,7 +54,7 @@ func (c *cluster) offer(rng *rand.Rand, s *slot, once int) {
 		return
 	}
 	select {
-	case c.ambush <- s:
+	case s.ambush <- struct{}{}:
 	default: // there is a fault under way
 	}
 }
@@ -60,35 +65,19 @@ func between(rng *rand.Rand, least, most time.Duration) time.Duration {
 
 // kill ends a process as a crash does, and starts another one, perhaps later.
 func (c *cluster) kill(ctx context.Context, rng *rand.Rand, s *slot) {
-	c.crash(s)
+	if p := c.disturb(s); p != nil {
+		p.Kill()
+		c.soak.count.kills.Add(1)
+		c.vacate(p, s)
+	}
 	c.rest(ctx, rng)
 	c.restart(ctx, rng, s)
-}
-
-func (c *cluster) crash(s *slot) {
-	p := c.disturb(s)
-	if p == nil {
-		return
-	}
-	p.Kill()
-	c.soak.count.kills.Add(1)
-	c.vacate(p, s)
 }
 
 // rest leaves a slot empty for a while, or not at all.
 func (c *cluster) rest(ctx context.Context, rng *rand.Rand) {
 	if rng.IntN(2) == 0 {
 		pause(ctx, between(rng, 0, 3*lease))
-	}
-}
-
-func (c *cluster) killAll(ctx context.Context, rng *rand.Rand) {
-	for _, s := range c.slots {
-		c.crash(s)
-	}
-	for _, s := range c.slots {
-		c.rest(ctx, rng)
-		c.restart(ctx, rng, s)
 	}
 }
 
@@ -114,6 +103,24 @@ func (c *cluster) terminate(ctx context.Context, p *serverproc.Process, s *slot)
 // freeze stops a process for longer than its lease. It wakes up in the belief
 // that nothing has happened.
 func (c *cluster) freeze(ctx context.Context, rng *rand.Rand, s *slot) {
+	c.sleep(ctx, rng, s)
+	s.mu.Lock()
+	p := s.process
+	s.mu.Unlock()
+	if p == nil {
+		return
+	}
+	if err := p.Thaw(); err != nil {
+		c.soak.violate("thaw: %v", err)
+	}
+	c.note()
+	s.mu.Lock()
+	s.ready = true
+	s.mu.Unlock()
+}
+
+// sleep stops a process and does not wake it up.
+func (c *cluster) sleep(ctx context.Context, rng *rand.Rand, s *slot) {
 	p := c.disturb(s)
 	if p == nil {
 		return
@@ -121,13 +128,6 @@ func (c *cluster) freeze(ctx context.Context, rng *rand.Rand, s *slot) {
 	if err := p.Freeze(); err != nil {
 		c.soak.violate("freeze: %v", err)
 	}
-	pause(ctx, between(rng, lease+lease/5, 4*lease))
-	if err := p.Thaw(); err != nil {
-		c.soak.violate("thaw: %v", err)
-	}
 	c.soak.count.freezes.Add(1)
-	c.note()
-	s.mu.Lock()
-	s.ready = true
-	s.mu.Unlock()
+	pause(ctx, between(rng, lease+lease/5, 4*lease))
 }

@@ -44,7 +44,7 @@ func main() {
 
 // command is all but the exit code.
 func command(ctx context.Context, args []string, output io.Writer) (violations int64, err error) {
-	o := options{output: output, writePause: 40 * time.Millisecond, faultPause: 4 * time.Second}
+	o := options{output: output, writePause: 40 * time.Millisecond, faultPause: 6 * time.Second}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.DurationVar(&o.duration, "for", 30*time.Minute, "how long there are faults and new jobs")
 	db := flags.String("db", "sqlite", "sqlite, or postgres: a private server, unless there is a -dsn")

@@ -96,6 +96,7 @@ func run(ctx context.Context, o options) (violations int64, err error) {
 func (s *soak) serve(ctx context.Context, refs []ref) (int64, error) {
 	s.cluster = newCluster(s, s.servers)
 	defer s.cluster.killRest()
+	s.print("soak for %v with seed %d: %d servers, %d clients", s.duration, s.seed, s.servers, s.options.clients)
 	rng := s.random("servers")
 	for _, slot := range s.cluster.slots {
 		if err := s.cluster.start(ctx, rng, slot); err != nil {
@@ -130,9 +131,10 @@ func (s *soak) live(ctx context.Context, refs []ref) {
 		background.Go(func() { s.write(everything, s.random(fmt.Sprint("writer", i)), own) })
 	}
 	background.Go(func() { s.haunt(everything, s.random("haunt")) })
-	background.Go(func() { s.cluster.watch(everything, s.random("watch")) })
 	background.Go(func() { s.keepBooks(everything) })
-	faults.Go(func() { s.cluster.faults(faulty, s.random("faults")) })
+	for i, slot := range s.cluster.slots {
+		faults.Go(func() { s.cluster.faults(faulty, s.random(fmt.Sprint("faults", i)), slot) })
+	}
 	for i, c := range s.callers {
 		clients.Go(func() { s.behave(everything, s.random(fmt.Sprint("client", i)), c) })
 	}
