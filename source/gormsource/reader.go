@@ -163,11 +163,11 @@ func (db session) read(ctx context.Context, s selection, limit int, b *batch) er
 
 // fill reads rows into the batch until there are no more, or it is full.
 func (db session) fill(ctx context.Context, text string, args []any, b *batch) error {
-	b.bytes, b.rows = b.bytes[:0], b.rows[:0]
 	// Without the cancel PostgreSQL would send the rest of a batch that is full.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	return db.withConn(ctx, func(conn *sql.Conn) error {
+		b.bytes, b.rows = b.bytes[:0], b.rows[:0] // it may be called again
 		return eachRow(ctx, conn, text, args, func(key, body []byte) error {
 			if err := b.add(key, body); err != nil {
 				cancel()
