@@ -51,6 +51,7 @@ var rules = []rule{
 	{"store/storetest", nil},
 	{"source/sourcetest", []string{module + "/fhir"}},
 	{"sink/sinktest", nil},
+	{"faulttest", nil},
 	{"store/gormstore", []string{"gorm.io/gorm", "github.com/cenkalti/backoff/v5"}},
 	{"source/gormsource", []string{
 		"gorm.io/gorm", "github.com/jackc/pgx/v5", "github.com/cenkalti/backoff/v5", module + "/fhir",

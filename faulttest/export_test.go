@@ -1,0 +1,27 @@
+package faulttest
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// Find explores like Run, and returns the first failure.
+func Find(t *testing.T, h Harness) error {
+	t.Helper()
+	x, err := explore(t, h)
+	if err != nil {
+		return err
+	}
+	for _, schedule := range x.matrix {
+		if err := x.try(schedule); err != nil {
+			return err
+		}
+	}
+	random := rand.New(rand.NewPCG(x.harness.Seed, 0))
+	for range x.harness.Schedules {
+		if err := x.try(x.schedule(random)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
