@@ -97,8 +97,3 @@ func representative() faulttest.Harness {
 		Marker:  marker,
 	}
 }
-
-func TestMemory(t *testing.T) {
-	t.Parallel()
-	faulttest.Run(t, representative())
-}

@@ -194,14 +194,13 @@ func (r *run) checkPrompt() error {
 // work lets processes work until there is nothing to do for them and until says
 // that it is over.
 func (r *run) work(until func() (bool, error)) error {
-	swept := false
+	var swept *machine // a new one looks for work at once, after that as time goes by
 	for range maxTasks {
 		m, err := r.worker()
 		if err != nil {
 			return err
 		}
 		if task, ok := m.queue.pop(); ok {
-			swept = false
 			if err := m.perform(task); errors.Is(err, errPanicked) {
 				return broken(Contained, "a panic left the task %v", task.Kind)
 			}
@@ -211,14 +210,14 @@ func (r *run) work(until func() (bool, error)) error {
 		if over || err != nil {
 			return err
 		}
-		if swept {
+		if m == swept {
 			if r.waits++; r.waits > maxWaits {
 				return broken(Ends, "there is something to do for ever")
 			}
 			r.clock.move(r.cfg.Lease + longest)
 			m.retry()
 		}
-		swept = true
+		swept = m
 		_ = m.do(func() error { return m.exporter.Sweep(m.ctx) })
 	}
 	return broken(Ends, "tasks come for ever")

@@ -1,0 +1,6 @@
+//go:build race
+
+package faulttest_test
+
+// slowdown is how much slower the race detector makes a schedule, about.
+const slowdown = 4
