@@ -72,6 +72,8 @@ func (c *client) compare(now bulkexport.Status) {
 	was, _ := before.Fraction()
 	is, _ := after.Fraction()
 	switch {
+	case now.Job.State == bulkexport.JobFailed:
+		c.note(broken(Ends, "the export has failed: %s", now.Job.FailureReason))
 	case after.Done < before.Done:
 		c.note(broken(Progress, "from %d resources back to %d", before.Done, after.Done))
 	case is < was:

@@ -52,7 +52,7 @@ func (r *run) strike(p *Process, s Strike) {
 		r.mu.Lock()
 		r.changed = true
 		r.mu.Unlock()
-		if err := r.harness.Change(context.Background(), r.parts); err != nil {
+		if err := r.harness.Change(context.Background(), r.apart); err != nil {
 			r.client.report(broken(Snapshot, "the data cannot be changed: %v", err))
 		}
 	default:
@@ -73,7 +73,7 @@ func (r *run) done(p *Process, c Call) {
 		if m == nil {
 			return
 		}
-		m.resume()
+		r.resume(m)
 	}
 }
 
@@ -99,9 +99,17 @@ func (r *run) thaw(hold int) func() error {
 			if m == nil {
 				return nil
 			}
-			m.resume()
+			r.resume(m)
 		}
 	}
+}
+
+// resume lets a frozen machine go on.
+func (r *run) resume(m *machine) {
+	if r.client.isDeleted() && !orphansAreRemoved {
+		r.injector.Calm()
+	}
+	m.resume()
 }
 
 func (r *run) take(hold int) *machine {
@@ -135,7 +143,7 @@ func (r *run) lookAt(c Call) {
 }
 
 func (r *run) holds(job, name string) (bool, error) {
-	opened, err := r.parts.Sink.Open(context.Background(), job, name)
+	opened, err := r.apart.Sink.Open(context.Background(), job, name)
 	switch {
 	case errors.Is(err, bulkexport.ErrFileNotFound):
 		return false, nil
@@ -155,28 +163,16 @@ func (r *run) checkClean() error {
 			return broken(Clean, "the sink still has the file %s: %v", file[1], err)
 		}
 	}
-	return r.checkInventory()
-}
-
-// checkInventory asks the sink itself, where it can tell.
-func (r *run) checkInventory() error {
-	inventory, ok := r.parts.Sink.(bulkexport.SinkInventory)
-	if !ok {
-		return nil
-	}
-	ids := append([]string(nil), r.exports...)
-	for id, err := range inventory.Jobs(context.Background()) {
-		if err != nil {
-			return broken(Clean, "the sink cannot tell its exports: %v", err)
-		}
-		ids = append(ids, id)
-	}
-	for _, id := range ids {
-		for file, err := range inventory.Files(context.Background(), id) {
-			return broken(Clean, "the sink still has %s, or cannot tell: %v", file.Name, err)
+	exports := slices.Clone(r.exports)
+	if inventory, ok := r.apart.Sink.(bulkexport.SinkInventory); ok {
+		for id, err := range inventory.Jobs(context.Background()) {
+			if err != nil {
+				return broken(Clean, "the sink cannot tell its exports: %v", err)
+			}
+			exports = append(exports, id)
 		}
 	}
-	return nil
+	return r.checkInventory(exports, nil)
 }
 
 func (r *run) checkLog() error {

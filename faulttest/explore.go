@@ -20,6 +20,7 @@ type explorer struct {
 	t       *testing.T
 	harness Harness
 	parts   Parts
+	apart   Parts
 	want    result
 	calls   []Call // of an export without faults
 	counts  map[Kind]int
@@ -44,6 +45,7 @@ func explore(t *testing.T, h Harness) (*explorer, error) {
 
 func (x *explorer) open() error {
 	x.parts = x.harness.Open(x.t)
+	x.apart = x.reopen()
 	r, err := x.run(nil, nil)
 	if err != nil {
 		return fmt.Errorf("without faults: %w", err)
@@ -68,7 +70,7 @@ func (x *explorer) bare() error {
 	if err != nil {
 		return err
 	}
-	c, err := newClient(x.parts, cfg, x.harness.Access, x.harness.Marker)
+	c, err := newClient(x.apart, cfg, x.harness.Access, x.harness.Marker)
 	if err != nil {
 		return err
 	}
@@ -103,17 +105,18 @@ func (x *explorer) world() world {
 	cfg.Lease = cmp.Or(cfg.Lease, 15*time.Second)
 	cfg.Slice = cmp.Or(cfg.Slice, 30*time.Second)
 	cfg.TTL = cmp.Or(cfg.TTL, 24*time.Hour)
-	w := world{harness: x.harness, parts: x.parts, clock: &clock{}, log: &strings.Builder{}}
+	w := world{harness: x.harness, parts: x.parts, apart: x.apart, reopen: x.reopen, clock: &clock{}, log: &strings.Builder{}}
 	cfg.Now = w.clock.now
 	cfg.Logger = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.cfg = cfg
-	w.reopen = func() Parts {
-		if x.harness.Reopen == nil {
-			return x.parts
-		}
-		return x.harness.Reopen(x.t, x.parts)
-	}
 	return w
+}
+
+func (x *explorer) reopen() Parts {
+	if x.harness.Reopen == nil {
+		return x.parts
+	}
+	return x.harness.Reopen(x.t, x.parts)
 }
 
 func (x *explorer) run(schedule Schedule, want *result) (*run, error) {

@@ -93,7 +93,9 @@ func representative() faulttest.Harness {
 		Change:  changes(),
 		Request: bulkexport.ExportRequest{Level: bulkexport.LevelSystem},
 		Access:  alice,
-		Config:  bulkexport.Config{MaxFileResources: 4, Filter: dropSome},
-		Marker:  marker,
+		// Parts have up to five resources, and files about two: a part is begun and
+		// gone on with.
+		Config: bulkexport.Config{MaxFileResources: 5, MaxFileBytes: 250, Filter: dropSome},
+		Marker: marker,
 	}
 }

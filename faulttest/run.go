@@ -24,7 +24,8 @@ const longest = 31 * time.Second
 // world is what a schedule runs in.
 type world struct {
 	harness Harness
-	parts   Parts
+	parts   Parts             // of the first process
+	apart   Parts             // of the client's, and of those who look
 	cfg     bulkexport.Config // with all defaults that matter here
 	reopen  func() Parts
 	log     *strings.Builder
@@ -61,7 +62,7 @@ func newRun(w world, schedule Schedule, want *result) (*run, error) {
 	r := &run{world: w, want: want, machines: map[*Process]*machine{}, files: map[[2]string]bool{}}
 	r.injector = NewInjector(schedule, Hooks{Strike: r.strike, Done: r.done, describe: r.describe})
 	var err error
-	r.client, err = newClient(w.parts, w.cfg, w.harness.Access, w.harness.Marker)
+	r.client, err = newClient(w.apart, w.cfg, w.harness.Access, w.harness.Marker)
 	return r, err
 }
 
@@ -69,7 +70,7 @@ func newRun(w world, schedule Schedule, want *result) (*run, error) {
 func (r *run) play() error {
 	defer r.end()
 	for _, step := range []func() error{
-		r.kickOff, r.finish, r.thaw(UntilEnded), r.finish,
+		r.kickOff, r.finish, r.thaw(UntilEnded), r.finish, r.checkOrphans,
 		r.delete, r.clean, r.calm, r.thaw(UntilDeleted), r.finish, r.clean, r.checkClean, r.checkLog,
 	} {
 		err := step()
@@ -171,7 +172,9 @@ func (r *run) check(job bulkexport.Job) error {
 	if r.changed && job.ID != r.client.id {
 		return nil // its transactionTime may be after the change
 	}
-	r.got = got
+	if job.ID == r.client.id {
+		r.got = got
+	}
 	err = r.want.same(got)
 	var v *violation
 	if errors.As(err, &v) && r.changed {
@@ -224,7 +227,7 @@ func (r *run) work(until func() (bool, error)) error {
 }
 
 func (r *run) jobs(filter bulkexport.JobFilter) ([]bulkexport.Job, error) {
-	return r.parts.Store.Jobs(context.Background(), filter)
+	return r.apart.Store.Jobs(context.Background(), filter)
 }
 
 // idle reports whether all exports have ended.
