@@ -174,7 +174,7 @@ func (x *explorer) once(schedule Schedule) (*run, error) {
 // matrix yields one schedule for each kind of fault and each call, or each n-th
 // where it is possible.
 func (x *explorer) matrix(yield func(Kind, Schedule) bool) {
-	for _, kind := range x.harness.Kinds {
+	for i, kind := range x.harness.Kinds {
 		if kind == Change && x.harness.Change == nil {
 			continue
 		}
@@ -183,12 +183,12 @@ func (x *explorer) matrix(yield func(Kind, Schedule) bool) {
 			holds = []int{UntilEnded, UntilDeleted, 7}
 		}
 		for _, hold := range holds {
-			n := 0
+			n := i + int(x.harness.Seed%1000) // so that not all kinds skip the same calls
 			for _, c := range x.calls {
 				if !kind.fits(c) {
 					continue
 				}
-				if n++; (n-1)%x.harness.Every == 0 && !yield(kind, Schedule{{kind, c.Number, hold}}) {
+				if n++; n%x.harness.Every == 0 && !yield(kind, Schedule{{kind, c.Number, hold}}) {
 					return
 				}
 			}

@@ -65,14 +65,15 @@ type Harness struct {
 	// Marker is a text in the data that must not be in the log.
 	Marker string
 
-	// Every is the stride of the matrix: each n-th call is tried. Defaults to 1.
+	// Every is the stride of the matrix: each n-th call is tried, other ones for
+	// other kinds and seeds. Defaults to 1.
 	Every int
 	// Items is which resources of a stream count as a call: each n-th. Defaults to 1.
 	Items int
 	// Schedules is how many random schedules of several faults are tried. Defaults
 	// to 100; none if negative.
 	Schedules int
-	// Seed makes the random schedules. Defaults to 1.
+	// Seed chooses the random schedules. Defaults to 1.
 	Seed uint64
 	// Kinds are the kinds of faults. Defaults to all.
 	Kinds []Kind

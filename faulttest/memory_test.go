@@ -99,3 +99,11 @@ func representative() faulttest.Harness {
 		Marker: marker,
 	}
 }
+
+// spoilOne makes a resource of one that is none, where a source has none such.
+func spoilOne(ctx context.Context, job bulkexport.Job, name string, resource []byte) ([]byte, error) {
+	if bytes.Contains(resource, []byte(`"id":"o7"`)) {
+		return resource[1:], nil
+	}
+	return dropSome(ctx, job, name, resource)
+}
