@@ -51,8 +51,8 @@ func brokenSinks() []brokenPart {
 	leaving := brokenSink(func(inner bulkexport.OutputSink, s *sinkOf) {
 		s.deleteJob = func(ctx context.Context, job string) error {
 			const name = "Location-1-1-1.output.ndjson"
-			kept, err := inner.Open(ctx, job, name)
-			if err := errors.Join(inner.DeleteJob(ctx, job), ctx.Err()); err != nil || kept == nil {
+			_, absent := inner.Open(ctx, job, name)
+			if err := inner.DeleteJob(ctx, job); err != nil || absent != nil {
 				return err
 			}
 			w, err := inner.Create(ctx, job, name)

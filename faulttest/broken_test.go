@@ -66,7 +66,9 @@ type storeOf struct {
 	updatePart updatePart
 }
 
-type updatePart func(context.Context, string, int, func(bulkexport.Job, *bulkexport.Part) error) (bulkexport.Part, error)
+type updatePart func(
+	ctx context.Context, id string, index int, fn func(bulkexport.Job, *bulkexport.Part) error,
+) (bulkexport.Part, error)
 
 func (s *storeOf) CreateJob(ctx context.Context, job bulkexport.Job) error {
 	return s.createJob(ctx, job)

@@ -33,6 +33,7 @@ type client struct {
 	exporter *bulkexport.Exporter
 	access   bulkexport.Access
 	marker   string
+	file     string // one that the export has in the end; empty if none is known
 
 	mu       sync.Mutex
 	id       string // the export that the client knows of
@@ -96,6 +97,7 @@ func (c *client) compareFiles(now bulkexport.Status) {
 		if now.Ready || len(now.Files) > 0 {
 			c.note(broken(Hidden, "%d files are shown while the export is %s", len(now.Files), now.Job.State))
 		}
+		c.refused(bulkexport.ErrFileNotFound, Hidden)
 		return
 	}
 	for now.Ready {
@@ -154,11 +156,23 @@ func (c *client) deletes() {
 	c.deleting, c.deleted = true, true
 	c.mu.Unlock()
 	c.look()
-	_, err := c.exporter.OpenFile(context.Background(), c.access, c.id, "Patient.ndjson")
-	if !errors.Is(err, bulkexport.ErrJobNotFound) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.note(broken(Deleted, "a file of a deleted export says %v", err))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused(bulkexport.ErrJobNotFound, Deleted)
+}
+
+// refused demands that a file that the export has, or will have, cannot be
+// opened now.
+func (c *client) refused(want error, i Invariant) {
+	if c.file == "" {
+		return
+	}
+	opened, err := c.exporter.OpenFile(context.Background(), c.access, c.id, c.file)
+	if err == nil {
+		_ = opened.Close()
+	}
+	if !errors.Is(err, want) {
+		c.note(broken(i, "opening a file is not refused as it should be, but says %v", err))
 	}
 }
 

@@ -13,15 +13,17 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/faulttest"
 	"github.com/bulkexport/bulkexport/internal/pgtest"
 	"github.com/bulkexport/bulkexport/sink/filesink"
+	"github.com/bulkexport/bulkexport/sink/memsink"
 	"github.com/bulkexport/bulkexport/source/gormsource"
 	"github.com/bulkexport/bulkexport/store/gormstore"
 )
 
-// The adapters for databases and files, as hosts use them: everything in one
-// database, and processes with handles of their own.
+// The adapters for databases and files, as hosts use them: jobs and resources in
+// one database, and processes with handles of their own.
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
@@ -29,6 +31,15 @@ func TestSQLite(t *testing.T) {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "test.db")
 		return sqlite.Open("file:" + file + "?_journal_mode=WAL&_synchronous=OFF&_busy_timeout=20000")
+	}, func(t *testing.T) func() bulkexport.OutputSink {
+		t.Helper()
+		dir := t.TempDir()
+		return func() bulkexport.OutputSink {
+			sink, err := filesink.New(dir)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, sink.Close()) })
+			return sink
+		}
 	}), 40, 20)
 }
 
@@ -38,11 +49,17 @@ func TestPostgres(t *testing.T) {
 	run(t, inDatabase(func(t *testing.T) gorm.Dialector {
 		t.Helper()
 		return postgres.Open(cluster.DSN(t))
-	}), 60, 10)
+	}, func(*testing.T) func() bulkexport.OutputSink {
+		sink := memsink.New() // files have been with the other database
+		return func() bulkexport.OutputSink { return sink }
+	}), 50, 10)
 }
 
-// inDatabase is a harness on what make opens: an empty database, each time.
-func inDatabase(newDatabase func(t *testing.T) gorm.Dialector) faulttest.Harness {
+// inDatabase is a harness on an empty database and a sink for it, which each
+// process opens for itself.
+func inDatabase(
+	newDatabase func(t *testing.T) gorm.Dialector, newSink func(t *testing.T) func() bulkexport.OutputSink,
+) faulttest.Harness {
 	h := representative()
 	h.Config.Filter = spoilOne
 	// Each process that comes anew has the next of these.
@@ -50,10 +67,10 @@ func inDatabase(newDatabase func(t *testing.T) gorm.Dialector) faulttest.Harness
 	var next int
 	h.Open = func(t *testing.T) faulttest.Parts {
 		t.Helper()
-		database, dir := newDatabase(t), t.TempDir()
+		database, sink := newDatabase(t), newSink(t)
 		processes = nil
 		for range 3 {
-			processes = append(processes, openParts(t, database, dir))
+			processes = append(processes, openParts(t, database, sink()))
 		}
 		source := processes[0].Source.(*gormsource.Repository)
 		fill(t, func(resource string) error {
@@ -78,7 +95,7 @@ func inDatabase(newDatabase func(t *testing.T) gorm.Dialector) faulttest.Harness
 	return h
 }
 
-func openParts(t *testing.T, database gorm.Dialector, dir string) faulttest.Parts {
+func openParts(t *testing.T, database gorm.Dialector, sink bulkexport.OutputSink) faulttest.Parts {
 	t.Helper()
 	// A dialector keeps what it has opened.
 	switch d := database.(type) {
@@ -99,8 +116,5 @@ func openParts(t *testing.T, database gorm.Dialector, dir string) faulttest.Part
 	store, err := gormstore.New(db)
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(t.Context()))
-	sink, err := filesink.New(dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, sink.Close()) })
 	return faulttest.Parts{Source: source, Store: store, Sink: sink}
 }

@@ -105,7 +105,10 @@ func (x *explorer) world() world {
 	cfg.Lease = cmp.Or(cfg.Lease, 15*time.Second)
 	cfg.Slice = cmp.Or(cfg.Slice, 30*time.Second)
 	cfg.TTL = cmp.Or(cfg.TTL, 24*time.Hour)
-	w := world{harness: x.harness, parts: x.parts, apart: x.apart, reopen: x.reopen, clock: &clock{}, log: &strings.Builder{}}
+	w := world{
+		harness: x.harness, parts: x.parts, apart: x.apart, reopen: x.reopen,
+		clock: &clock{}, log: &strings.Builder{},
+	}
 	cfg.Now = w.clock.now
 	cfg.Logger = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.cfg = cfg

@@ -62,6 +62,8 @@ type Harness struct {
 	// Config has limits and hooks for the exporter. Source, Store, Sink, Runner,
 	// Now and Logger are not used.
 	Config bulkexport.Config
+	// Expire lets exports expire. The default is that clients delete them.
+	Expire bool
 	// Marker is a text in the data that must not be in the log.
 	Marker string
 
@@ -103,7 +105,8 @@ func Run(t *testing.T, h Harness) {
 	x.report()
 }
 
-// Replay runs one schedule, such as a failure prints, and logs what has struck.
+// Replay runs one schedule, such as a failure prints, and logs what has struck
+// and what the exporters have logged.
 func Replay(t *testing.T, h Harness, schedule Schedule) {
 	t.Helper()
 	x, err := explore(t, h)
@@ -115,6 +118,7 @@ func Replay(t *testing.T, h Harness, schedule Schedule) {
 		for _, s := range r.injector.Strikes() {
 			t.Logf("faulttest: %s", s)
 		}
+		t.Logf("faulttest: log:\n%s", r.log)
 	}
 	if err != nil {
 		t.Fatalf("faulttest: %v", err)

@@ -63,6 +63,9 @@ func newRun(w world, schedule Schedule, want *result) (*run, error) {
 	r.injector = NewInjector(schedule, Hooks{Strike: r.strike, Done: r.done, describe: r.describe})
 	var err error
 	r.client, err = newClient(w.apart, w.cfg, w.harness.Access, w.harness.Marker)
+	if err == nil && want != nil {
+		r.client.file = want.files[0].name
+	}
 	return r, err
 }
 
@@ -244,9 +247,15 @@ func (r *run) empty() (bool, error) {
 	return len(jobs) == 0, err
 }
 
-// delete sends a DELETE until it is answered, unless somebody has done so.
+// delete sends a DELETE until it is answered, unless somebody has done so, or
+// the export is to expire.
 func (r *run) delete() error {
-	if r.client.isDeleted() {
+	switch {
+	case r.client.isDeleted():
+		return nil
+	case r.harness.Expire:
+		r.clock.move(r.cfg.TTL)
+		r.client.deletes()
 		return nil
 	}
 	r.client.sends()

@@ -36,6 +36,13 @@ func TestMemory(t *testing.T) {
 	run(t, representative(), 1, 200)
 }
 
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	h := representative()
+	h.Expire = true
+	run(t, h, 7, 50)
+}
+
 func TestProvenance(t *testing.T) {
 	t.Parallel()
 	h := representative()
@@ -96,9 +103,11 @@ func TestLittleSource(t *testing.T) {
 		Open: func(*testing.T) faulttest.Parts {
 			return faulttest.Parts{Source: list{"Patient": 9, "Location": 1}, Store: memstore.New(), Sink: memsink.New()}
 		},
-		Request: bulkexport.ExportRequest{Level: bulkexport.LevelSystem, Types: []string{"Location", "Observation", "Patient"}},
-		Config:  bulkexport.Config{MaxFileResources: 4},
-		Marker:  marker,
+		Request: bulkexport.ExportRequest{
+			Level: bulkexport.LevelSystem, Types: []string{"Location", "Observation", "Patient"},
+		},
+		Config: bulkexport.Config{MaxFileResources: 4},
+		Marker: marker,
 	}, 5, 50)
 }
 
