@@ -42,7 +42,8 @@ const (
 	Clean Invariant = "clean"
 	// Silent: the log has no resource content.
 	Silent Invariant = "silent log"
-	// Contained: no panic of the host's source leaves Exporter.Perform.
+	// Contained: no panic of the host's source leaves Exporter.Perform, and no
+	// other one any method.
 	Contained Invariant = "contained panic"
 )
 

@@ -81,6 +81,9 @@ type machine struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	// escaped is told of panics that should not have left the exporter.
+	escaped func(what string)
+
 	mu      sync.Mutex
 	open    []*action
 	current []bulkexport.Task // the tasks it is about, the innermost last
@@ -140,11 +143,11 @@ func (m *machine) do(fn func() error) error {
 	go func() {
 		defer close(a.done)
 		defer func() {
-			if value := recover(); value != nil {
-				a.err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
-				if value == (injectedPanic{}) {
-					a.err = errPanicked
-				}
+			if value := recover(); value == (injectedPanic{}) {
+				a.err = errPanicked
+			} else if value != nil {
+				a.err = fmt.Errorf("panic: %v", value)
+				m.escaped(fmt.Sprintf("%v\n%s", value, debug.Stack()))
 			}
 		}()
 		a.err = fn()
@@ -211,6 +214,9 @@ func (m *machine) perform(task bulkexport.Task) error {
 		}
 		return err
 	})
+	if errors.Is(err, errPanicked) {
+		m.escaped(fmt.Sprintf("the source's, in a task %s", task.Kind))
+	}
 	return err
 }
 

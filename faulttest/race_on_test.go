@@ -3,4 +3,4 @@
 package faulttest_test
 
 // slowdown is how much slower the race detector makes a schedule, about.
-const slowdown = 4
+const slowdown = 6
