@@ -48,7 +48,7 @@ type rule struct {
 var rules = []rule{
 	{"fhir/search", []string{module + "/fhir", "golang.org/x/text"}},
 	{"fhir", nil},
-	{"store/storetest", nil},
+	{"store/storetest", []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"}},
 	{"source/sourcetest", []string{module + "/fhir"}},
 	{"sink/sinktest", nil},
 	{"faulttest", nil},

@@ -17,8 +17,10 @@ import (
 //     afterwards on one side does not change the other.
 //   - Times come back in UTC, equal to the microsecond at least; zero stays zero.
 //   - Read after write: a call that starts after another returned sees its
-//     effect, from any process. When a method has returned nil its effect
-//     survives a crash of the process.
+//     effect, from any process. Calls at once on one job are answered as if one
+//     came after the other. When a method has returned nil its effect survives
+//     a crash of the process.
+//   - A conflict with another call is waited for or tried again, not returned.
 //   - A context that ends makes the call fail with an error that wraps the
 //     context's.
 //

@@ -53,9 +53,9 @@ func leakyStores() []brokenStore {
 		all = append(all, c.String())
 	}
 	return []brokenStore{
-		{"nothing is copied", func() (bulkexport.JobStore, bulkexport.JobStore) {
+		{"nothing is copied", func() stores {
 			s := &leaky{}
-			return s, s
+			return stores{s: s, rival: s}
 		}, append(all,
 			"refusals/a refused update of a job changes nothing",
 			"refusals/a refused update of a part changes nothing",
@@ -96,7 +96,7 @@ func leakyStores() []brokenStore {
 				orphans.Store(id, parts)
 				return s.Store.DeleteJob(ctx, id)
 			}
-		}), []string{"deletion/the id is free again, without the parts"}},
+		}), []string{"deletion/the id is free again, without the parts", randomly}},
 	}
 }
 
@@ -143,8 +143,8 @@ func stubbornStores() []brokenStore {
 // separateStores come in pairs that do not know of each other.
 func separateStores() []brokenStore {
 	return []brokenStore{
-		{"the data ends with the store", func() (bulkexport.JobStore, bulkexport.JobStore) {
-			return memstore.New(), memstore.New()
+		{"the data ends with the store", func() stores {
+			return stores{s: memstore.New(), rival: memstore.New()}
 		}, []string{"persistence/another store sees everything"}},
 		{"reads are remembered", breakingPair(func(s *faulty) {
 			var known sync.Map
@@ -156,7 +156,7 @@ func separateStores() []brokenStore {
 				known.Store(id, job)
 				return job, err
 			}
-		}), []string{"persistence/both stores see each other's changes"}},
+		}), []string{"persistence/both stores see each other's changes", randomlyReopened}},
 		{"a lock within the process only", breakingPair(func(s *faulty) {
 			var mu sync.Mutex
 			s.updateJob = func(ctx context.Context, id string, fn jobUpdate) (bulkexport.Job, error) {
@@ -167,6 +167,7 @@ func separateStores() []brokenStore {
 		}), []string{
 			"sharing/many updates of a job lose nothing",
 			"sharing/an update in the middle of another loses nothing",
+			"sharing" + randomlyAtOnce[len("atomicity"):],
 		}},
 	}
 }

@@ -32,18 +32,20 @@ type (
 )
 
 // breaking opens a correct store after fault has replaced methods of it.
-func breaking(fault func(*faulty)) func() (s, rival bulkexport.JobStore) {
-	return func() (bulkexport.JobStore, bulkexport.JobStore) {
+func breaking(fault func(*faulty)) func() stores {
+	return func() stores {
 		s := over(memstore.New(), fault)
-		return s, s
+		return stores{s: s, rival: s}
 	}
 }
 
-// breakingPair opens two such stores over the same data.
-func breakingPair(fault func(*faulty)) func() (s, rival bulkexport.JobStore) {
-	return func() (bulkexport.JobStore, bulkexport.JobStore) {
+// breakingPair opens such stores over the same data.
+func breakingPair(fault func(*faulty)) func() stores {
+	return func() stores {
 		data := memstore.New()
-		return over(data, fault), over(data, fault)
+		return stores{s: over(data, fault), rival: over(data, fault), reopen: func() (bulkexport.JobStore, func()) {
+			return over(data, fault), func() {}
+		}}
 	}
 }
 
@@ -124,7 +126,7 @@ func linger() { <-time.After(time.Millisecond) }
 
 func brokenStores() []brokenStore {
 	return slices.Concat(forgetfulStores(), confusedStores(), wrongLists(), wrongPlans(),
-		leakyStores(), stubbornStores(), racyStores(), separateStores())
+		leakyStores(), stubbornStores(), racyStores(), separateStores(), subtleStores())
 }
 
 func forgetfulStores() []brokenStore {
@@ -267,7 +269,7 @@ func confusedStores() []brokenStore {
 func wrongLists() []brokenStore {
 	list := func(
 		filter func(*bulkexport.JobFilter), change func([]bulkexport.Job) []bulkexport.Job,
-	) func() (s, rival bulkexport.JobStore) {
+	) func() stores {
 		return breaking(func(s *faulty) { s.onList(filter, change) })
 	}
 	return []brokenStore{
@@ -286,7 +288,7 @@ func wrongLists() []brokenStore {
 		}), []string{"filters/all jobs, whole, in order of id"}},
 		{"one state only", list(func(f *bulkexport.JobFilter) {
 			f.States = f.States[:min(len(f.States), 1)]
-		}, allAsIs), []string{"filters/by state"}},
+		}, allAsIs), []string{"filters/by state", randomly}},
 		{"the empty tenant is all tenants", list(func(f *bulkexport.JobFilter) {
 			if f.Tenant != nil && *f.Tenant == "" {
 				f.Tenant = nil
@@ -296,7 +298,7 @@ func wrongLists() []brokenStore {
 			if !f.ExpiredBy.IsZero() {
 				f.ExpiredBy = f.ExpiredBy.Add(-time.Microsecond)
 			}
-		}, allAsIs), []string{"filters/by expiry"}},
+		}, allAsIs), []string{"filters/by expiry", randomly}},
 		{"no expiry is expired", breaking(func(s *faulty) {
 			s.jobs = func(ctx context.Context, f bulkexport.JobFilter) ([]bulkexport.Job, error) {
 				by := f.ExpiredBy
@@ -308,9 +310,9 @@ func wrongLists() []brokenStore {
 			}
 		}), []string{"filters/by expiry"}},
 		{"no paging", list(func(f *bulkexport.JobFilter) { f.After = "" }, allAsIs),
-			[]string{"filters/page by page"}},
+			[]string{"filters/page by page", randomly}},
 		{"no bound", list(func(f *bulkexport.JobFilter) { f.Limit = 0 }, allAsIs),
-			[]string{"filters/page by page"}},
+			[]string{"filters/page by page", randomly}},
 		{"a second condition is ignored", list(func(f *bulkexport.JobFilter) {
 			if len(f.States) > 0 {
 				f.Tenant = nil
@@ -330,7 +332,7 @@ func wrongLists() []brokenStore {
 					return len(states) > 0 && !slices.Contains(states, created[j.ID])
 				}), err
 			}
-		}), []string{"filters/jobs as last updated"}},
+		}), []string{"filters/jobs as last updated", randomly}},
 	}
 }
 
@@ -365,7 +367,7 @@ func wrongPlans() []brokenStore {
 				return errors.Join(err, s.Store.DeleteJob(ctx, id), s.Store.CreateJob(ctx, job),
 					s.Store.SetParts(ctx, id, parts))
 			}
-		}), []string{"plans/the first plan stays"}},
+		}), []string{"plans/the first plan stays", randomly}},
 		{"a plan grows", breaking(func(s *faulty) {
 			read := make(chan struct{})
 			seen := sync.OnceFunc(func() { close(read) })

@@ -26,7 +26,7 @@ func (s *faulty) unlockedUpdateJob(
 	})
 }
 
-// unlockedUpdatePart is unlockedUpdateJob for a part that exists.
+// unlockedUpdatePart is unlockedUpdateJob for a part.
 func (s *faulty) unlockedUpdatePart(
 	ctx context.Context, id string, index int, fn partUpdate,
 ) (bulkexport.Part, error) {
@@ -35,6 +35,9 @@ func (s *faulty) unlockedUpdatePart(
 		return bulkexport.Part{}, err
 	}
 	parts, err := s.Store.Parts(ctx, id)
+	if err == nil && index >= len(parts) {
+		err = bulkexport.ErrPartNotFound
+	}
 	if err == nil {
 		err = fn(job, &parts[index])
 	}
@@ -66,12 +69,13 @@ func racyStores() []brokenStore {
 				_ = s.Store.CreateJob(ctx, job)
 				return nil
 			}
-		}), []string{"atomicity/one of many creators of a job wins"}},
+		}), []string{"atomicity/one of many creators of a job wins", randomlyAtOnce}},
 		{"jobs are not locked", breaking(func(s *faulty) {
 			s.updateJob = s.unlockedUpdateJob
 		}), []string{
 			"atomicity/many updates of a job lose nothing",
 			"atomicity/an update in the middle of another loses nothing",
+			randomlyAtOnce,
 		}},
 		{"parts are not locked", breaking(func(s *faulty) {
 			s.updatePart = s.unlockedUpdatePart
@@ -82,6 +86,7 @@ func racyStores() []brokenStore {
 			"atomicity/an owner whose part was taken is refused",
 			"atomicity/a job does not change in the middle of an update of its part",
 			"atomicity/no part is stored once its job is marked deleted",
+			randomlyAtOnce,
 		}},
 		{"the job is read before the part is locked", breaking(func(s *faulty) {
 			s.updatePart = func(ctx context.Context, id string, i int, fn partUpdate) (bulkexport.Part, error) {
@@ -94,7 +99,7 @@ func racyStores() []brokenStore {
 					return fn(job, p)
 				})
 			}
-		}), []string{"atomicity/no part is stored once its job is marked deleted"}},
+		}), []string{"atomicity/no part is stored once its job is marked deleted", randomlyAtOnce}},
 		{"the job is remembered for the parts", breaking(func(s *faulty) {
 			var known sync.Map
 			s.updatePart = func(ctx context.Context, id string, i int, fn partUpdate) (bulkexport.Part, error) {
@@ -103,7 +108,7 @@ func racyStores() []brokenStore {
 					return fn(first.(bulkexport.Job), p)
 				})
 			}
-		}), []string{"atomicity/an update of a part sees the job as last updated"}},
+		}), []string{"atomicity/an update of a part sees the job as last updated", randomly}},
 		{"all parts are one record", breaking(func(s *faulty) {
 			s.updatePart = func(ctx context.Context, id string, i int, fn partUpdate) (bulkexport.Part, error) {
 				parts, err := s.Store.Parts(ctx, id)
@@ -126,11 +131,15 @@ func racyStores() []brokenStore {
 				}
 				return job, errors.Join(err, s.Store.DeleteJob(ctx, id), s.Store.CreateJob(ctx, job))
 			}
-		}), []string{"atomicity/a job that is deleted in the middle of an update stays deleted"}},
-		{"an update brings the parts back", breaking(bringBackParts),
-			[]string{"atomicity/a part whose job is deleted in the middle of an update stays deleted"}},
-		{"a plan needs no job", breaking(planOrphans),
-			[]string{"atomicity/a plan that races with a deletion leaves no parts"}},
+		}), []string{
+			"atomicity/a job that is deleted in the middle of an update stays deleted", randomlyAtOnce,
+		}},
+		{"an update brings the parts back", breaking(bringBackParts), []string{
+			"atomicity/a part whose job is deleted in the middle of an update stays deleted", randomlyAtOnce,
+		}},
+		{"a plan needs no job", breaking(planOrphans), []string{
+			"atomicity/a plan that races with a deletion leaves no parts", randomlyAtOnce,
+		}},
 		{"plans are mixed", breaking(mixPlans), []string{"atomicity/one of many plans is stored"}},
 	}
 }

@@ -6,8 +6,9 @@ import (
 
 func persistenceCases() []testCase {
 	return []testCase{
-		{Persistence, "another store sees everything", reopenAll},
-		{Persistence, "both stores see each other's changes", seeEachOther},
+		{Persistence, "another store sees everything", both(reopenAll)},
+		{Persistence, "both stores see each other's changes", both(seeEachOther)},
+		{Persistence, "random calls on stores that come and go are answered as by one", randomSequences},
 	}
 }
 

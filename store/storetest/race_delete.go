@@ -9,12 +9,12 @@ import (
 
 func deleteRaceCases() []testCase {
 	return []testCase{
-		{Atomicity, "an update of a part sees the job as last updated", partSeesJob},
-		{Atomicity, "a job does not change in the middle of an update of its part", intrudeOnPart},
-		{Atomicity, "no part is stored once its job is marked deleted", raceMarkDeleted},
-		{Atomicity, "a job that is deleted in the middle of an update stays deleted", deleteInUpdate},
-		{Atomicity, "a part whose job is deleted in the middle of an update stays deleted", deleteInPart},
-		{Atomicity, "a plan that races with a deletion leaves no parts", racePlanDeletion},
+		{Atomicity, "an update of a part sees the job as last updated", both(partSeesJob)},
+		{Atomicity, "a job does not change in the middle of an update of its part", both(intrudeOnPart)},
+		{Atomicity, "no part is stored once its job is marked deleted", both(raceMarkDeleted)},
+		{Atomicity, "a job that is deleted in the middle of an update stays deleted", both(deleteInUpdate)},
+		{Atomicity, "a part whose job is deleted in the middle of an update stays deleted", both(deleteInPart)},
+		{Atomicity, "a plan that races with a deletion leaves no parts", both(racePlanDeletion)},
 	}
 }
 

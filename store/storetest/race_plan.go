@@ -9,8 +9,8 @@ import (
 
 func planRaceCases() []testCase {
 	return []testCase{
-		{Atomicity, "one of many plans is stored", racePlans},
-		{Atomicity, "a plan appears as a whole", planAppears},
+		{Atomicity, "one of many plans is stored", both(racePlans)},
+		{Atomicity, "a plan appears as a whole", both(planAppears)},
 	}
 }
 

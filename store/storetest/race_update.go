@@ -10,14 +10,14 @@ import (
 
 func updateRaceCases() []testCase {
 	return []testCase{
-		{Atomicity, "one of many creators of a job wins", raceCreate},
-		{Atomicity, "many updates of a job lose nothing", raceJob},
-		{Atomicity, "an update in the middle of another loses nothing", intrudeJob},
-		{Atomicity, "many updates of a part lose nothing", racePart},
-		{Atomicity, "an update in the middle of another of the same part loses nothing", intrudePart},
-		{Atomicity, "many updates of different parts lose nothing", raceParts},
-		{Atomicity, "one of many claims of a part wins", raceClaim},
-		{Atomicity, "an owner whose part was taken is refused", raceOwners},
+		{Atomicity, "one of many creators of a job wins", both(raceCreate)},
+		{Atomicity, "many updates of a job lose nothing", both(raceJob)},
+		{Atomicity, "an update in the middle of another loses nothing", both(intrudeJob)},
+		{Atomicity, "many updates of a part lose nothing", both(racePart)},
+		{Atomicity, "an update in the middle of another of the same part loses nothing", both(intrudePart)},
+		{Atomicity, "many updates of different parts lose nothing", both(raceParts)},
+		{Atomicity, "one of many claims of a part wins", both(raceClaim)},
+		{Atomicity, "an owner whose part was taken is refused", both(raceOwners)},
 	}
 }
 

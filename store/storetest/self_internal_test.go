@@ -4,11 +4,15 @@ package storetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/store/memstore"
@@ -17,8 +21,7 @@ import (
 // brokenStore is a store that breaks one rule.
 type brokenStore struct {
 	fault string
-	// open returns the store and a rival over the same data.
-	open func() (s, rival bulkexport.JobStore)
+	open  func() stores
 	// caughtBy are the cases that must fail on it.
 	caughtBy []string
 }
@@ -27,7 +30,7 @@ func TestCorrectStorePasses(t *testing.T) {
 	t.Parallel()
 	for _, c := range allCases() {
 		s := memstore.New()
-		for _, failure := range failures(t, c, s, s) {
+		for _, failure := range failures(t, c, stores{s: s, rival: s}) {
 			t.Errorf("%s fails on a correct store: %s", c, failure)
 		}
 	}
@@ -51,8 +54,7 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 func (b brokenStore) isCaughtBy(t *testing.T, c testCase) bool {
 	t.Helper()
 	for range 20 {
-		s, rival := b.open()
-		if len(failures(t, c, s, rival)) > 0 {
+		if len(failures(t, c, b.open())) > 0 {
 			return true
 		}
 	}
@@ -72,6 +74,34 @@ func TestEveryCaseCatches(t *testing.T) {
 			t.Errorf("no broken store is caught by %s", c)
 		}
 	}
+}
+
+// TestSequencesAreShort wants hardly more calls than are needed to show the fault:
+// create, plan, delete, create, read.
+//
+//nolint:paralleltest // it sets flags for all
+func TestSequencesAreShort(t *testing.T) {
+	setFlag(t, "rapid.steps", "15")
+	setFlag(t, "rapid.shrinktime", "1m")
+	i := slices.IndexFunc(brokenStores(), func(b brokenStore) bool { return b.fault == "deletion leaves the parts" })
+	r := &recorder{ctx: t.Context()}
+	r.run(caseNamed(t, randomly), brokenStores()[i].open())
+	shown := strings.Join(r.log, "\n")
+	if strings.Contains(shown, "\n   8. ") {
+		t.Errorf("five calls show that parts come back; got:\n%s", shown)
+	}
+	if last := "Parts(job 0): parts: got 1, want 0"; !strings.HasSuffix(shown, last) {
+		t.Errorf("what is shown ends with %q; got:\n%s", last, shown)
+	}
+}
+
+func setFlag(t *testing.T, name, value string) {
+	t.Helper()
+	before := flag.Lookup(name).Value.String()
+	if err := flag.Set(name, value); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set(name, before) })
 }
 
 func TestHarnessSkips(t *testing.T) {
@@ -108,28 +138,42 @@ func caseNamed(t *testing.T, name string) testCase {
 }
 
 // failures runs a case and returns what it complains about.
-func failures(t *testing.T, c testCase, s, rival bulkexport.JobStore) []string {
+func failures(t *testing.T, c testCase, on stores) []string {
 	t.Helper()
 	r := &recorder{ctx: t.Context()}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.run(r, s, rival)
-	}()
-	<-done
+	r.run(c, on)
 	return r.complaints
 }
 
 // recorder takes the place of *testing.T.
 type recorder struct {
+	rapid.TB   // what is not below is not called
 	ctx        context.Context
 	mu         sync.Mutex
 	complaints []string
+	log        []string
+}
+
+func (r *recorder) run(c testCase, on stores) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.run(r, on)
+	}()
+	<-done
 }
 
 func (r *recorder) Helper() {}
 
+func (r *recorder) Name() string { return "recorder" }
+
 func (r *recorder) Context() context.Context { return r.ctx }
+
+func (r *recorder) Logf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log = append(r.log, fmt.Sprintf(format, args...))
+}
 
 func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
@@ -139,5 +183,13 @@ func (r *recorder) Errorf(format string, args ...any) {
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
-	runtime.Goexit()
+	r.FailNow()
 }
+
+func (r *recorder) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.complaints) > 0
+}
+
+func (r *recorder) FailNow() { runtime.Goexit() }

@@ -19,12 +19,28 @@
 //     [bulkexport.Part] later is covered by the day it appears.
 //   - Cases that provoke a race let the rival try for a moment. A store that
 //     keeps rivals out passes however slow it is.
+//   - What calls at once on one job answer must fit an order in which each comes
+//     between its beginning and its end. A read does not go back to what was
+//     before an earlier read.
+//   - No call fails because another is on its way: conflicts are the store's to
+//     solve.
+//
+// The cases with random calls make a hundred runs each. More, and longer ones,
+// come with the flags of [pgregory.net/rapid]:
+//
+//	go test -run 'TestStore/.*/random' -rapid.checks=5000 -rapid.steps=100
+//
+// A sequence that fails is made short before it is shown, and kept in
+// testdata/rapid, from where it is tried first until that file is removed.
 package storetest
 
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -58,6 +74,9 @@ const (
 	Atomicity Category = "atomicity"
 	// Persistence: a second store over the same data sees what the first did.
 	Persistence Category = "persistence"
+	// Sequences: random calls, one after the other, are answered as a model of the
+	// contract answers them.
+	Sequences Category = "sequences"
 	// Sharing: the cases of Atomicity, with calls spread over two stores over
 	// the same data, as two processes would make them.
 	Sharing Category = "sharing"
@@ -90,11 +109,12 @@ func Run(t *testing.T, h Harness) {
 				t.Skip(reason)
 			}
 			s := h.Open(t)
-			rival := s
+			on := stores{s: s, rival: s}
 			if c.twoStores() {
-				rival = h.Reopen(t, s)
+				on.rival = h.Reopen(t, s)
+				on.reopen = func() (bulkexport.JobStore, func()) { return h.reopenFor(t, s) }
 			}
-			c.run(t, s, rival)
+			c.run(t, on)
 		})
 	}
 }
@@ -107,21 +127,50 @@ func (h Harness) skipped(c testCase) (string, bool) {
 	return reason, ok
 }
 
+// reopenFor has a subtest own the store, so that it is released before the case
+// has ended.
+func (h Harness) reopenFor(t *testing.T, opened bulkexport.JobStore) (bulkexport.JobStore, func()) {
+	t.Helper()
+	var running sync.WaitGroup
+	reopened, released := make(chan bulkexport.JobStore), make(chan struct{})
+	running.Go(func() {
+		defer close(reopened)
+		t.Run("reopened", func(t *testing.T) {
+			reopened <- h.Reopen(t, opened)
+			<-released
+		})
+	})
+	s, ok := <-reopened
+	if !ok {
+		t.FailNow()
+	}
+	return s, func() {
+		close(released)
+		running.Wait()
+	}
+}
+
 // tester is what a case uses of *testing.T, so that the suite's own test can
 // run it where it has to fail.
 type tester interface {
-	Helper()
+	rapid.TB
 	Context() context.Context
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
 }
 
 type testCase struct {
 	category Category
 	name     string
-	// run gets an empty store, and a rival: the same store again, or a second
-	// one over the same data.
-	run func(t tester, s, rival bulkexport.JobStore)
+	run      func(t tester, on stores)
+}
+
+// stores are what a case works on.
+type stores struct {
+	// s is empty at first. rival is the same store again, or a second one over
+	// the same data.
+	s, rival bulkexport.JobStore
+	// reopen returns one more over the same data, to be used until release is
+	// called. It is nil where rival is s.
+	reopen func() (s bulkexport.JobStore, release func())
 }
 
 func (c testCase) String() string { return string(c.category) + "/" + c.name }
@@ -131,21 +180,24 @@ func (c testCase) twoStores() bool {
 }
 
 // alone makes the body of a case that needs no rival.
-func alone(
-	run func(tester, bulkexport.JobStore),
-) func(t tester, s, rival bulkexport.JobStore) {
-	return func(t tester, s, _ bulkexport.JobStore) { run(t, s) }
+func alone(run func(t tester, s bulkexport.JobStore)) func(tester, stores) {
+	return func(t tester, on stores) { run(t, on.s) }
+}
+
+// both makes the body of a case that needs no more than the two.
+func both(run func(t tester, s, rival bulkexport.JobStore)) func(tester, stores) {
+	return func(t tester, on stores) { run(t, on.s, on.rival) }
 }
 
 func allCases() []testCase {
-	atomic := slices.Concat(updateRaceCases(), deleteRaceCases(), planRaceCases())
+	atomic := slices.Concat(updateRaceCases(), deleteRaceCases(), planRaceCases(), historyCases())
 	shared := slices.Clone(atomic)
 	for i := range shared {
 		shared[i].category = Sharing
 	}
 	return slices.Concat(
 		basicCases(), absentCases(), copyCases(), timeCases(), refusalCases(), hostileCases(),
-		filterCases(), planCases(), deletionCases(), cancellationCases(), atomic,
-		persistenceCases(), shared,
+		filterCases(), planCases(), deletionCases(), cancellationCases(), sequenceCases(),
+		atomic, persistenceCases(), shared,
 	)
 }
