@@ -20,7 +20,8 @@ import (
 //     effect, from any process. Calls at once on one job are answered as if one
 //     came after the other. When a method has returned nil its effect survives
 //     a crash of the process.
-//   - A conflict with another call is waited for or tried again, not returned.
+//   - Calls that conflict wait for each other or are tried again, for seconds if
+//     need be, before one fails for it.
 //   - A context that ends makes the call fail with an error that wraps the
 //     context's.
 //

@@ -22,13 +22,11 @@
 //   - What calls at once on one job answer must fit an order in which each comes
 //     between its beginning and its end. A read does not go back to what was
 //     before an earlier read.
-//   - No call fails because another is on its way: conflicts are the store's to
-//     solve.
 //
 // The cases with random calls make a hundred runs each. More, and longer ones,
 // come with the flags of [pgregory.net/rapid]:
 //
-//	go test -run 'TestStore/.*/random' -rapid.checks=5000 -rapid.steps=100
+//	go test -race -run '/.*/random' -rapid.checks=5000 -rapid.steps=100
 //
 // A sequence that fails is made short before it is shown, and kept in
 // testdata/rapid, from where it is tried first until that file is removed.
