@@ -54,7 +54,12 @@ func subtleStores() []brokenStore {
 			}
 		}), []string{randomly, randomlyAtOnce}},
 		{"what is looked up by expiry outlives the job", breaking(staleExpiry), []string{randomly}},
+		{"a refusal takes the update before along", breaking(undoTwice), []string{randomly}},
+		{"a list lags behind a read", breaking(laggingList), []string{randomlyAtOnce}},
+		{"a deletion takes the parts of a job that was created meanwhile", breaking(deleteLate),
+			[]string{randomlyAtOnce}},
 		{"half a plan is seen while it is stored", breaking(halfPlans), []string{randomlyAtOnce}},
+		{"who comes second is sent away", breaking(sendAway), []string{randomlyAtOnce}},
 		{"an update is stored after it has returned", breakingPair(lateUpdates),
 			[]string{randomlyReopened, "sharing" + randomlyAtOnce[len("atomicity"):]}},
 		{"the second store knows the jobs of before", breakingPair(rememberJobs),
@@ -100,6 +105,70 @@ func staleExpiry(s *faulty) {
 	}
 }
 
+// undoTwice remembers each part as it was before its last update.
+func undoTwice(s *faulty) {
+	var before sync.Map
+	s.updatePart = func(ctx context.Context, id string, i int, fn partUpdate) (bulkexport.Part, error) {
+		was := bulkexport.Part{Index: -1}
+		part, err := s.Store.UpdatePart(ctx, id, i, func(j bulkexport.Job, p *bulkexport.Part) error {
+			was = *p
+			return fn(j, p)
+		})
+		switch {
+		case was.Index < 0:
+			before.Delete(id)
+		case err == nil:
+			before.Store(id, was)
+		default:
+			if older, ok := before.LoadAndDelete(id); ok && older.(bulkexport.Part).Index == i {
+				_, _ = s.overwritePart(ctx, id, older.(bulkexport.Part))
+			}
+		}
+		return part, err
+	}
+	s.deleteJob = func(ctx context.Context, id string) error {
+		before.Delete(id)
+		return s.Store.DeleteJob(ctx, id)
+	}
+}
+
+// laggingList lists a job as it was until its update has returned, while Job
+// shows already what it becomes.
+func laggingList(s *faulty) {
+	var lagging sync.Map
+	s.updateJob = func(ctx context.Context, id string, fn jobUpdate) (bulkexport.Job, error) {
+		defer lagging.Delete(id)
+		job, err := s.Store.UpdateJob(ctx, id, func(j *bulkexport.Job) error {
+			lagging.Store(id, *j)
+			return fn(j)
+		})
+		linger()
+		return job, err
+	}
+	s.onList(asAsked, func(jobs []bulkexport.Job) []bulkexport.Job {
+		for i := range jobs {
+			if old, ok := lagging.Load(jobs[i].ID); ok {
+				jobs[i] = old.(bulkexport.Job)
+			}
+		}
+		return jobs
+	})
+}
+
+func deleteLate(s *faulty) {
+	s.deleteJob = func(ctx context.Context, id string) error {
+		if err := s.Store.DeleteJob(ctx, id); err != nil {
+			return err
+		}
+		linger()
+		job, err := s.Store.Job(ctx, id)
+		if err != nil {
+			return nil //nolint:nilerr // it is absent
+		}
+		return errors.Join(s.Store.DeleteJob(ctx, id), s.Store.CreateJob(ctx, job))
+	}
+}
+
 func halfPlans(s *faulty) {
 	var unfinished sync.Map
 	s.setParts = func(ctx context.Context, id string, parts []bulkexport.Part) error {
@@ -119,6 +188,17 @@ func halfPlans(s *faulty) {
 			parts = parts[:len(parts)/2]
 		}
 		return parts, err
+	}
+}
+
+func sendAway(s *faulty) {
+	var busy sync.Mutex
+	s.updatePart = func(ctx context.Context, id string, i int, fn partUpdate) (bulkexport.Part, error) {
+		if !busy.TryLock() {
+			return bulkexport.Part{}, errors.New("the store is busy")
+		}
+		defer busy.Unlock()
+		return s.Store.UpdatePart(ctx, id, i, fn)
 	}
 }
 

@@ -86,9 +86,10 @@ type Harness struct {
 	// store holds is released by t.Cleanup. Required.
 	Open func(t *testing.T) bulkexport.JobStore
 	// Reopen returns another store over the data of one that Open has returned
-	// to the same test, as a second process would make it. Both are used from
-	// then on. Nil means that the data ends with the store: Persistence and
-	// Sharing are skipped.
+	// to the same case, as a second process would make it. Both are used from
+	// then on. It is called any number of times, also with the t of a subtest: what
+	// t.Cleanup releases goes before what Open returned. Nil means that the data
+	// ends with the store: Persistence and Sharing are skipped.
 	Reopen func(t *testing.T, opened bulkexport.JobStore) bulkexport.JobStore
 	// Skip names the categories that do not apply, each with the reason. The
 	// default is to skip none.
