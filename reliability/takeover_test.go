@@ -21,13 +21,13 @@ import (
 // TestKilledWorkersPartsAreTakenOver measures how long the parts of a killed
 // server lie there. By design that is at most the lease (1 s) and the time to
 // the next sweep of the other server (a third of it); then they stand in line
-// with what that one has to do for the tenant anyway, which is all other parts
-// of the export at most, here another second or two.
+// behind what is due already. Here there is a worker for each, so no line.
 func TestKilledWorkersPartsAreTakenOver(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.DSN(t)
 	run := newCampaign(t, t.TempDir(), postgres.Open(dsn), "-db", dsn)
-	run.begin(nil, nil)
+	workers := []string{"-workers", "40"}
+	run.begin(workers, workers)
 	var took []time.Duration
 	for kills := killsWanted(t) / 3; run.kills < kills; {
 		took = append(took, run.takeOver(kills)...)
