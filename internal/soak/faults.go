@@ -129,5 +129,5 @@ func (c *cluster) sleep(ctx context.Context, rng *rand.Rand, s *slot) {
 		c.soak.violate("freeze: %v", err)
 	}
 	c.soak.count.freezes.Add(1)
-	pause(ctx, between(rng, lease+lease/5, 4*lease))
+	pause(ctx, between(rng, lease+lease/5, 3*lease))
 }

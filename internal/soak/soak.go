@@ -96,7 +96,7 @@ func run(ctx context.Context, o options) (violations int64, err error) {
 func (s *soak) serve(ctx context.Context, refs []ref) (int64, error) {
 	s.cluster = newCluster(s, s.servers)
 	defer s.cluster.killRest()
-	s.print("soak for %v with seed %d: %d servers, %d clients", s.duration, s.seed, s.servers, s.options.clients)
+	s.print("soak for %v with seed %d: %d servers, %d clients", s.duration, s.seed, s.servers, len(s.callers))
 	rng := s.random("servers")
 	for _, slot := range s.cluster.slots {
 		if err := s.cluster.start(ctx, rng, slot); err != nil {
