@@ -59,7 +59,7 @@ func (c *cluster) args(rng *rand.Rand) []string {
 	args := []string{
 		"-dir", c.soak.dir, "-lease", lease.String(), "-poll-limit", "-1", "-ttl", ttl.String(),
 		"-max-file-resources", strconv.Itoa([]int{50, 1000, 5000}[rng.IntN(3)]),
-		"-rate", strconv.Itoa([]int{0, 500, 3000}[rng.IntN(3)]),
+		"-rate", strconv.Itoa([]int{0, 500, 1000}[rng.IntN(3)]),
 	}
 	if c.soak.dsn != "" {
 		args = append(args, "-db", c.soak.dsn)
