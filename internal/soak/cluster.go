@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/bulkexport/bulkexport/internal/serverproc"
@@ -59,7 +60,7 @@ func (c *cluster) args(rng *rand.Rand) []string {
 	args := []string{
 		"-dir", c.soak.dir, "-lease", lease.String(), "-poll-limit", "-1", "-ttl", ttl.String(),
 		"-max-file-resources", strconv.Itoa([]int{50, 1000, 5000}[rng.IntN(3)]),
-		"-rate", strconv.Itoa([]int{0, 500, 1000}[rng.IntN(3)]),
+		"-rate", strconv.Itoa([]int{0, 700, 2000}[rng.IntN(3)]),
 	}
 	if c.soak.dsn != "" {
 		args = append(args, "-db", c.soak.dsn)
@@ -74,6 +75,8 @@ func (c *cluster) args(rng *rand.Rand) []string {
 func (c *cluster) start(ctx context.Context, rng *rand.Rand, s *slot) error {
 	// The process outlives ctx: it is for stop to end it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), c.soak.binary, c.args(rng)...)
+	// An interrupt at the keyboard is for this process alone.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	p, err := serverproc.Start(ctx, cmd)

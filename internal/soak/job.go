@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"time"
@@ -43,37 +41,6 @@ type job struct {
 }
 
 type progress struct{ percent, done int64 }
-
-type manifest struct {
-	TransactionTime        string
-	Request                string
-	RequiresAccessToken    bool
-	Output, Deleted, Error []file
-}
-
-type file struct {
-	Type, URL string
-	Count     int
-	Extension map[string]any
-}
-
-const extensionBase = "https://github.com/bulkexport/bulkexport/manifest/"
-
-func (f file) sha256() string { return fmt.Sprint(f.Extension[extensionBase+"sha256"]) }
-
-func (f file) size() int64 {
-	size, _ := f.Extension[extensionBase+"size"].(float64)
-	return int64(size)
-}
-
-// path is the same on all servers.
-func (f file) path() string {
-	u, err := url.Parse(f.URL)
-	if err != nil {
-		return "/" + f.URL // which is nowhere
-	}
-	return u.Path
-}
 
 func (j *job) path() string { return "/bulk-export/" + j.id }
 
@@ -190,23 +157,6 @@ func (j *job) follow(r reply) {
 	if now != j.shown {
 		j.shown, j.moved = now, time.Now()
 	}
-}
-
-func (j *job) readManifest(r reply) outcome {
-	if err := json.Unmarshal([]byte(r.body), &j.manifest); err != nil {
-		return j.violate("manifest: %v", err)
-	}
-	var err error
-	if j.at, err = time.Parse(time.RFC3339Nano, j.manifest.TransactionTime); err != nil {
-		return j.violate("transactionTime: %v", err)
-	}
-	if j.expires, err = http.ParseTime(r.header.Get("Expires")); err != nil {
-		return j.violate("Expires: %v", err)
-	}
-	if !j.manifest.RequiresAccessToken || len(j.manifest.Error) > 0 {
-		return j.violate("manifest: %s", r.body)
-	}
-	return completed
 }
 
 // delete ends the job by way of any server. From the answer on it is gone, on

@@ -53,7 +53,7 @@ func command(ctx context.Context, args []string, output io.Writer) (violations i
 	flags.IntVar(&o.servers, "servers", 0, "how many `N` processes there are (default 1, with PostgreSQL 2)")
 	flags.IntVar(&o.clients, "clients", 8, "how many `N` clients there are")
 	flags.Uint64Var(&o.seed, "seed", rand.Uint64N(1e6), "`number` that decides what happens")
-	flags.IntVar(&o.size, "resources", 3000, "how many `N` resources each of the three tenants has, about")
+	flags.IntVar(&o.size, "resources", 2000, "how many `N` resources each of the three tenants has, about")
 	if err := flags.Parse(args); err != nil {
 		return 0, err
 	}

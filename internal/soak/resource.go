@@ -80,7 +80,7 @@ func (s shape) body(r ref, number int) []byte {
 	fmt.Fprintf(&b, `"text":{"status":"generated","div":"%s é \u00e9 <&> `, marker)
 	rng := random(r, number)
 	words := 4 + rng.IntN(80)
-	if r.tenant == tenants[0] { // files that do not fit into the buffers of a connection
+	if r.tenant == tenants()[0] { // files that do not fit into the buffers of a connection
 		words *= 10
 	}
 	for range words {

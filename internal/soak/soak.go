@@ -54,7 +54,7 @@ type soak struct {
 }
 
 // tenants are those whose data there is.
-var tenants = []string{"north", "south", "east"}
+func tenants() []string { return []string{"north", "south", "east"} }
 
 const writers = 3
 
@@ -69,7 +69,7 @@ func run(ctx context.Context, o options) (violations int64, err error) {
 	defer s.http.CloseIdleConnections()
 	for i := range o.clients {
 		s.callers = append(s.callers, client{
-			name: fmt.Sprintf("client%d", i), tenant: tenants[i%len(tenants)], token: fmt.Sprintf("s3cret-%d-%x", i, o.seed),
+			name: fmt.Sprintf("client%d", i), tenant: tenants()[i%len(tenants())], token: fmt.Sprintf("s3cret-%d-%x", i, o.seed),
 		})
 	}
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
@@ -83,7 +83,7 @@ func run(ctx context.Context, o options) (violations int64, err error) {
 	}
 	defer func() { err = errors.Join(err, s.store.pool.Close()) }()
 	var refs []ref
-	for _, tenant := range tenants {
+	for _, tenant := range tenants() {
 		refs = append(refs, population(tenant, o.size)...)
 	}
 	if err := s.fill(ctx, refs); err != nil {

@@ -189,7 +189,3 @@ func (j *job) compare(ctx context.Context, rng *rand.Rand, again *job) (outcome,
 	}
 	return completed, nil
 }
-
-func (m *manifest) files() []file {
-	return append(append([]file{}, m.Output...), m.Deleted...)
-}
