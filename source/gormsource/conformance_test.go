@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ func testRepositoryConformance(t *testing.T, open database) {
 				return putOrLoad(ctx, db, repo, tenant, resources)
 			},
 			Delete: repo.Delete,
+			Block: blocking(db, "bulkexport_resources", "bulkexport_compartment", "bulkexport_targets",
+				"bulkexport_clock"),
 			Reopen: func(t *testing.T) bulkexport.ResourceSource { return newRepository(t, db) },
 		}
 	}})
@@ -42,11 +45,24 @@ func testTablesConformance(t *testing.T, open database) {
 			Source: newTables(t, db, hospitalTables()...),
 			Put:    host.put,
 			Delete: host.delete,
+			Block:  blocking(db, "patients", "observations", "others"),
 			Reopen: func(t *testing.T) bulkexport.ResourceSource {
 				return newTables(t, db, hospitalTables()...)
 			},
 		}
 	}})
+}
+
+// blocking locks tables, where that is possible: not on SQLite.
+func blocking(db *gorm.DB, tables ...string) func(context.Context) (func(), error) {
+	if db.Name() != "postgres" {
+		return nil
+	}
+	return func(ctx context.Context) (func(), error) {
+		tx := db.WithContext(context.WithoutCancel(ctx)).Begin()
+		err := tx.Exec("LOCK TABLE " + strings.Join(tables, ", ") + " IN ACCESS EXCLUSIVE MODE").Error
+		return func() { tx.Rollback() }, err
+	}
 }
 
 // empty is faster than new tables, and than new connections on PostgreSQL.

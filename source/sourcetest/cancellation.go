@@ -13,6 +13,7 @@ func cancellationCases() []testCase {
 		{Cancellation, "before a stream", nil, cancelledBefore},
 		{Cancellation, "in a stream", nil, cancelledWithin},
 		{Cancellation, "after a deadline", nil, deadline},
+		{Cancellation, "waiting for others", []need{needBlock()}, deadlineWaiting},
 		{Cancellation, "others go on", nil, othersGoOn},
 	}
 }
@@ -88,6 +89,38 @@ func deadline(t tester, h *host) {
 		_, err := collect(ctx, h.Source, h.query("Patient"))
 		return wantError(err, context.DeadlineExceeded)
 	})
+}
+
+// deadlineWaiting ends calls while they wait. What need not wait may return
+// nothing but what was asked for.
+func deadlineWaiting(t tester, h *host) {
+	h.population(t, 2)
+	if needGroups().met(h.DataSet) {
+		h.put(t, groupOf("g", "Patient/p1"))
+	}
+	q := h.query("Patient")
+	all := h.calls(q)
+	for name, stream := range h.streams(q) {
+		all[name] = func(ctx context.Context) error { return stream(ctx, func() bool { return true }) }
+	}
+	var release func()
+	h.within(t, "DataSet.Block: reads have to wait", func(ctx context.Context) (err error) {
+		release, err = h.Block(ctx)
+		return err
+	})
+	defer release()
+	for name, call := range all {
+		rule := name + ": a deadline ends what waits for others, with its error"
+		h.within(t, rule, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			err := call(ctx)
+			if err == nil && name != "Resources" {
+				return nil
+			}
+			return wantError(err, context.DeadlineExceeded)
+		})
+	}
 }
 
 func othersGoOn(t tester, h *host) {

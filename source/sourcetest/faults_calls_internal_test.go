@@ -71,6 +71,13 @@ func contextFaults() []fault {
 					return f.Source.CheckGroup(context.WithoutCancel(ctx), tenant, id)
 				}
 			}},
+		{"what waits ignores the context", []string{"cancellation/waiting for others"},
+			func(f *faulty, _ *DataSet) {
+				f.count = func(ctx context.Context, q query) (int64, error) {
+					f.pass(context.WithoutCancel(ctx))
+					return f.Source.Count(ctx, q)
+				}
+			}},
 		{"blocks ignore the context", []string{"cancellation/before a stream"},
 			func(f *faulty, _ *DataSet) {
 				f.blocks = func(

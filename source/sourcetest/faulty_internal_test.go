@@ -23,12 +23,30 @@ type faulty struct {
 	lookup    func(context.Context, bulkexport.Query, []string) iter.Seq2[bulkexport.Resource, error]
 	latest    func(context.Context, bulkexport.Query, string, string) ([]byte, error)
 	blocks    func(context.Context, bulkexport.Query, []string) iter.Seq2[bulkexport.BlockResource, error]
+	// gate is what reads have to pass: it takes one at a time.
+	gate chan struct{}
 }
 
 func newFaulty(src *memsource.Source) *faulty {
 	return &faulty{
 		src, src.Types, src.Resources, src.TransactionTime, src.Count, src.Split, src.CheckGroup,
 		src.UnknownPatients, src.Deletions, src.Lookup, src.LatestProvenance, src.Blocks,
+		make(chan struct{}, 1),
+	}
+}
+
+// block closes the gate until release is called.
+func (f *faulty) block(context.Context) (release func(), err error) {
+	f.gate <- struct{}{}
+	return func() { <-f.gate }, nil
+}
+
+// pass waits for the gate, or until ctx ends.
+func (f *faulty) pass(ctx context.Context) {
+	select {
+	case f.gate <- struct{}{}:
+		<-f.gate
+	case <-ctx.Done():
 	}
 }
 
@@ -39,6 +57,7 @@ func (f *faulty) Types(ctx context.Context, scope bulkexport.Scope) ([]string, e
 func (f *faulty) Resources(
 	ctx context.Context, q bulkexport.Query,
 ) iter.Seq2[bulkexport.Resource, error] {
+	f.pass(ctx)
 	return f.resources(ctx, q)
 }
 

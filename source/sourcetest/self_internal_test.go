@@ -76,6 +76,7 @@ func soundData() (*faulty, *DataSet) {
 			src.Delete(tenant, resourceType, id)
 			return nil
 		},
+		Block:  f.block,
 		Reopen: func(*testing.T) bulkexport.ResourceSource { return newFaulty(src) },
 	}
 }
@@ -160,7 +161,7 @@ func TestLeastSource(t *testing.T) {
 	want := map[Category]int{
 		Order: 1, Deletion: 3, Changes: 1, Snapshots: 14, Clock: 5, Incremental: 2, Counting: 2,
 		Splitting: 7, Groups: 14, Patients: 8, Tombstones: 12, Lookup: 8, Provenance: 7, Blocks: 10,
-		Tenants: 6, Persistence: 5,
+		Tenants: 6, Persistence: 5, Cancellation: 1,
 	}
 	if !maps.Equal(skipped, want) {
 		t.Errorf("skipped for want of an ability: got %v, want %v", skipped, want)

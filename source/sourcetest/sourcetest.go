@@ -130,6 +130,11 @@ type DataSet struct {
 	// host deletes nothing; cases that need it are skipped.
 	Delete func(ctx context.Context, tenant, resourceType, id string) error
 
+	// Block has reads wait for somebody else, as for a lock on their tables, from
+	// its return until release is called; TransactionTime need not wait. Nil means
+	// that no read ever waits; the case that needs it is skipped.
+	Block func(ctx context.Context) (release func(), err error)
+
 	// Reopen returns another source over the same data, as a second process
 	// would make it. Both are used from then on. Nil means that the data ends
 	// with the source; Persistence is skipped.
@@ -212,6 +217,10 @@ type need struct {
 
 func needDelete() need {
 	return need{"the data set has no Delete", func(d DataSet) bool { return d.Delete != nil }}
+}
+
+func needBlock() need {
+	return need{"the data set has no Block", func(d DataSet) bool { return d.Block != nil }}
 }
 
 func needReopen() need {
