@@ -153,9 +153,10 @@ func (f *fleet) strike(p *Process, s Strike) {
 	}
 }
 
-// calmAfterDeletion is for what orphansAreRemoved says.
+// calmAfterDeletion spares processes that go on after it further faults: what
+// they leave when they die is removed a TTL later.
 func (f *fleet) calmAfterDeletion() {
-	if f.client.isDeleted() && !orphansAreRemoved {
+	if f.client.isDeleted() {
 		f.injector.Calm()
 	}
 }

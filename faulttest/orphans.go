@@ -7,19 +7,42 @@ import (
 	"github.com/bulkexport/bulkexport"
 )
 
-// orphansAreRemoved says whether exporters remove files that belong to no
-// export before that is deleted, and those of exports that they know nothing of
-// any more. As long as they do not, files are looked for after the deletion only,
-// and a process that goes on after it is spared further faults: dying between
-// writing a file and learning that it comes too late, it would leave that file.
-const orphansAreRemoved = false
-
-// checkOrphans looks whether the sink has files that completed exports do not.
+// checkOrphans looks whether the sink has files that the export does not, once
+// somebody has cleaned up.
 func (r *run) checkOrphans() error {
-	if !orphansAreRemoved || r.client.isDeleted() {
-		return nil
+	if err := r.cleanUp(); err != nil || r.client.isDeleted() {
+		return err
 	}
 	return r.checkInventory([]string{r.client.id}, r.got.stored)
+}
+
+// cleanUpLater cleans up when even the files of exports that the store does not
+// know any more have to go.
+func (r *run) cleanUpLater() error {
+	r.clock.move(r.cfg.TTL)
+	return r.cleanUp()
+}
+
+// cleanUp has a process clean up, where the sink can tell what it has.
+func (r *run) cleanUp() error {
+	if _, ok := r.apart.Sink.(bulkexport.SinkInventory); !ok {
+		return nil
+	}
+	var last error
+	for range maxTries {
+		m, err := r.worker()
+		if err != nil {
+			return err
+		}
+		last = m.do(func() error {
+			_, err := m.exporter.CleanUp(context.Background())
+			return err
+		})
+		if last == nil {
+			return nil
+		}
+	}
+	return broken(Clean, "no clean-up succeeds: %v", last)
 }
 
 // checkInventory asks the sink itself, where it can tell, whether it has other
