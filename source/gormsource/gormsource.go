@@ -31,6 +31,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -86,8 +87,18 @@ func wrap(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctxErr := ctx.Err(); ctxErr != nil && !errors.Is(err, ctxErr) {
+	if ctxErr := ended(ctx); ctxErr != nil && !errors.Is(err, ctxErr) {
 		err = fmt.Errorf("%w (%w)", ctxErr, err)
 	}
 	return fmt.Errorf("gormsource: %s: %w", doing, err)
+}
+
+// ended returns the context's error. What goes by the deadline itself, as the
+// network does, may be a moment ahead of the context.
+func ended(ctx context.Context) error {
+	deadline, ok := ctx.Deadline()
+	if ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }

@@ -64,7 +64,8 @@ func newSharedFile(t *testing.T, journal string) *sharedFile {
 	f.clocks = map[string]bulkexport.SourceClock{
 		"Tables": newTables(t, f.db, docs(t, f.db)), "Repository": newRepository(t, f.db),
 	}
-	other, err := open(t, sqlite.Open(f.name+settings+"&_busy_timeout=0")).DB()
+	// Its commits to a rollback journal wait for a source that looks for the lock.
+	other, err := open(t, sqlite.Open(f.name+settings+"&_busy_timeout=20000")).DB()
 	require.NoError(t, err)
 	f.other, err = other.Conn(t.Context())
 	require.NoError(t, err)
@@ -72,7 +73,7 @@ func newSharedFile(t *testing.T, journal string) *sharedFile {
 	return f
 }
 
-// as runs a statement of the other process, which waits for nobody.
+// as runs a statement of the other process.
 func (f *sharedFile) as(t *testing.T, statement string) {
 	t.Helper()
 	_, err := f.other.ExecContext(t.Context(), statement)
