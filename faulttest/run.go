@@ -75,7 +75,8 @@ func (r *run) play() error {
 	defer r.end()
 	for _, step := range []func() error{
 		r.kickOff, r.finish, r.thaw(UntilEnded), r.finish, r.checkOrphans,
-		r.download, r.delete, r.clean, r.thaw(UntilDeleted), r.calm, r.finish, r.clean, r.cleanUpLater, r.checkClean, r.checkLog,
+		r.download, r.delete, r.clean, r.thaw(UntilDeleted), r.calm, r.finish, r.clean, r.cleanUpLater,
+		r.checkClean, r.checkLog,
 	} {
 		err := step()
 		if fault := r.client.fault(); fault != nil {

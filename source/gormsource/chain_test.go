@@ -29,8 +29,8 @@ const chainWriters = 3
 // others write, over connections of their own.
 func TestSQLiteChains(t *testing.T) {
 	t.Parallel()
-	t.Run("repository", func(t *testing.T) { t.Parallel(); testRepositoryChain(t, twoOfSQLite) })
-	t.Run("tables", func(t *testing.T) { t.Parallel(); testTablesChain(t, twoOfSQLite) })
+	t.Run("repository chain", func(t *testing.T) { t.Parallel(); testRepositoryChain(t, twoOfSQLite) })
+	t.Run("tables chain", func(t *testing.T) { t.Parallel(); testTablesChain(t, twoOfSQLite) })
 }
 
 func testPostgresRepositoryChain(t *testing.T, dsn string) {
