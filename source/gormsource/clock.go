@@ -90,8 +90,12 @@ func postgresCut(ctx context.Context, db session) (at int64, err error) {
 	return at, err
 }
 
+// postgresCutIn has the server end a transaction that pauses, which it does for
+// milliseconds: a process that is frozen here, or cut off without a word, would
+// keep all writers waiting.
 func postgresCutIn(tx *gorm.DB) (at int64, err error) {
 	for _, sql := range []string{
+		`SET LOCAL idle_in_transaction_session_timeout = '5s'`,
 		`SET LOCAL lock_timeout = '10s'`,
 		`SELECT pg_advisory_xact_lock(` + postgresLock + `)`,
 	} {
