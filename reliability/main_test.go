@@ -4,10 +4,12 @@ package reliability_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +27,8 @@ const (
 	envSeed   = "BULKEXPORT_KILLS_SEED"
 )
 
+const parallelTests = 6
+
 func TestMain(m *testing.M) {
 	if os.Getenv(envServer) != "" { // as in a test that runs itself again
 		os.Exit(m.Run())
@@ -39,6 +43,12 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	// Tests mostly wait, for servers and leases: more of them at once than there
+	// are processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(parallelTests, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)

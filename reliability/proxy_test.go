@@ -86,12 +86,7 @@ func (p *proxy) accept() {
 
 // forward copies one direction until either end is closed.
 func (p *proxy) forward(c *pair, to, from net.Conn, request bool) {
-	defer func() {
-		c.close()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.pairs, c)
-	}()
+	defer p.end(c)
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
@@ -107,6 +102,20 @@ func (p *proxy) forward(c *pair, to, from net.Conn, request bool) {
 			return
 		}
 	}
+}
+
+// end closes a connection. Of one that is lost the server does not even hear that.
+func (p *proxy) end(c *pair) {
+	select {
+	case <-c.lost:
+		_ = c.client.Close()
+		return
+	default:
+	}
+	c.close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.pairs, c)
 }
 
 // pass waits until bytes may pass. It returns false if they are lost.

@@ -58,7 +58,7 @@ func (w *watch) start() *watch {
 	ctx, stop := context.WithCancel(w.t.Context())
 	w.stop = stop
 	w.stopped.Go(func() {
-		ticker := time.NewTicker(5 * time.Millisecond)
+		ticker := time.NewTicker(10 * time.Millisecond)
 		defer ticker.Stop()
 		for n := 0; ctx.Err() == nil; n++ {
 			w.look(ctx, n)
