@@ -15,7 +15,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/bulkexport/bulkexport"
-	"github.com/bulkexport/bulkexport/store/memstore"
 )
 
 // brokenStore is a store that breaks one rule.
@@ -29,8 +28,11 @@ type brokenStore struct {
 func TestCorrectStorePasses(t *testing.T) {
 	t.Parallel()
 	for _, c := range allCases() {
-		s := memstore.New()
-		for _, failure := range failures(t, c, stores{s: s, rival: s}) {
+		on := breaking(func(*faulty) {})()
+		if c.twoStores() {
+			on = breakingPair(func(*faulty) {})()
+		}
+		for _, failure := range failures(t, c, on) {
 			t.Errorf("%s fails on a correct store: %s", c, failure)
 		}
 	}
