@@ -98,9 +98,18 @@ func (s *soak) readLog(log string) {
 		case found != nil && found[1] == "ERROR", strings.HasPrefix(line, "panic:"), strings.HasPrefix(line, "fatal error:"):
 			s.violate("logged: %s", line)
 		case found != nil:
-			s.report.mu.Lock()
-			s.report.warnings[found[1]+" "+found[2]]++
-			s.report.mu.Unlock()
+			s.noteWarning(found[1]+" "+found[2], line)
 		}
+	}
+}
+
+// noteWarning counts a message, and shows the first line that has it.
+func (s *soak) noteWarning(message, line string) {
+	s.report.mu.Lock()
+	s.report.warnings[message]++
+	first := s.report.warnings[message] == 1
+	s.report.mu.Unlock()
+	if first {
+		s.print("%v: a server has logged: %s", s.age(), line[:min(len(line), 600)])
 	}
 }
