@@ -39,9 +39,7 @@ func (r *run) strike(p *Process, s Strike) {
 	case Pause:
 		r.clock.move(max(r.cfg.Lease, r.cfg.Slice) + longest)
 	case Redeliver:
-		if task, ok := m.task(); ok {
-			_ = m.perform(task)
-		}
+		r.redeliver(m)
 	case Delete:
 		r.client.sends()
 		if err := r.client.exporter.Delete(context.Background(), r.harness.Access, r.client.id); err != nil {
@@ -57,6 +55,45 @@ func (r *run) strike(p *Process, s Strike) {
 		}
 	default:
 	}
+}
+
+// redeliver has a machine do once more what it is about. As long as its attempt
+// is believed alive nobody else gets one.
+func (r *run) redeliver(m *machine) {
+	task, ok := m.task()
+	if !ok {
+		return
+	}
+	before, live := r.attempt(task)
+	strikes := len(r.injector.Strikes())
+	_ = m.perform(task) // kept for later where it fails
+	after, _ := r.attempt(task)
+	if live && after > before && len(r.injector.Strikes()) == strikes {
+		r.client.report(broken(Held, "a second attempt at a task %s began", task.Kind))
+	}
+}
+
+// attempt returns the number of the last attempt at a task, and whether it is
+// believed alive; 0 where there is none.
+func (r *run) attempt(task bulkexport.Task) (number int, live bool) {
+	ctx := context.Background()
+	job, err := r.apart.Store.Job(ctx, task.JobID)
+	if err != nil {
+		return 0, false // it was deleted
+	}
+	claim := job.Claim
+	switch task.Kind {
+	case bulkexport.TaskFinish, bulkexport.TaskDelete:
+		return 0, false // nobody claims these
+	case bulkexport.TaskPart:
+		parts, err := r.apart.Store.Parts(ctx, task.JobID)
+		if err != nil || task.Part >= len(parts) {
+			return 0, false
+		}
+		claim = parts[task.Part].Claim
+	default:
+	}
+	return claim.Attempt, r.clock.now().Before(claim.LeaseUntil)
 }
 
 // done looks at what a call has brought, and lets frozen machines go on whose

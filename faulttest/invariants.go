@@ -35,6 +35,9 @@ const (
 	// Prompt: what was stopped in order goes on at once, without waiting for a
 	// lease or a pause.
 	Prompt Invariant = "prompt after a stop"
+	// Held: a task that is delivered again while an attempt at it lives does
+	// nothing.
+	Held Invariant = "held by one"
 	// Deleted: a deleted export is not found, at once and ever after.
 	Deleted Invariant = "deleted"
 	// Clean: after its deletion or expiry nothing of an export is left in store
