@@ -40,7 +40,7 @@ func TestSQLite(t *testing.T) {
 			t.Cleanup(func() { require.NoError(t, sink.Close()) })
 			return sink
 		}
-	}), 40, 20)
+	}), 60, 10)
 }
 
 func TestPostgres(t *testing.T) {
