@@ -71,8 +71,11 @@ const postgresLock = `((1648715887::bigint << 32) + 'bulkexport_clock'::regclass
 
 func postgresStamp(tx *gorm.DB) (stamp, error) {
 	// Two statements: the second one must see what was committed while the first
-	// one waited.
-	if err := tx.Exec(`SELECT pg_advisory_xact_lock_shared(` + postgresLock + `)`).Error; err != nil {
+	// one waited. A writer that is frozen would keep all exports from being
+	// planned, so the server ends a transaction that pauses here too.
+	const lock = `SELECT set_config('idle_in_transaction_session_timeout', '5s', true),
+		pg_advisory_xact_lock_shared(` + postgresLock + `)`
+	if err := tx.Exec(lock).Error; err != nil {
 		return stamp{}, err
 	}
 	const sql = `SELECT greatest(stamp + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),
