@@ -74,7 +74,10 @@ func (d *download) step(ctx context.Context) (done bool, err error) {
 	defer cancel()
 	c := call{method: http.MethodGet, path: d.file.path(), token: d.job.client.token, header: d.header()}
 	resp, err := s.open(ctx, to, c)
-	if err != nil {
+	switch {
+	case err != nil && interrupted(ctx):
+		return false, ctx.Err()
+	case err != nil:
 		s.answered(to, c, reply{}, err)
 		return false, nil
 	}
@@ -107,7 +110,7 @@ func (d *download) header() map[string]string {
 // take reads the body of an answer. What was cut off is asked for again.
 func (d *download) take(ctx context.Context, resp *http.Response, from *server) (done bool, err error) {
 	if d.zipped {
-		return d.unzip(resp, from)
+		return d.unzip(ctx, resp, from)
 	}
 	wanted := http.StatusOK
 	if len(d.got) > 0 {
@@ -159,14 +162,14 @@ func (d *download) read(ctx context.Context, body io.Reader, from *server, cut b
 			}
 			return !cut, nil
 		case err != nil:
-			d.broken(from, err)
+			d.broken(ctx, from, err)
 			return int64(len(d.got)) == d.file.size(), nil
 		}
 	}
 }
 
 // unzip reads a body as a whole, as there are no ranges of it.
-func (d *download) unzip(resp *http.Response, from *server) (done bool, err error) {
+func (d *download) unzip(ctx context.Context, resp *http.Response, from *server) (done bool, err error) {
 	if resp.Header.Get("Content-Encoding") != "gzip" {
 		d.job.violate("%s: not compressed", d.file.path())
 		return false, errGone
@@ -177,15 +180,18 @@ func (d *download) unzip(resp *http.Response, from *server) (done bool, err erro
 	}
 	if err != nil {
 		d.got = nil
-		d.broken(from, err)
+		d.broken(ctx, from, err)
 		return false, nil
 	}
 	return true, nil
 }
 
+// interrupted tells that the command is to end from that a server took too long.
+func interrupted(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
 // broken notes that a body ended early, for which there must be a reason.
-func (d *download) broken(from *server, err error) {
-	if !from.wasDisturbed() {
+func (d *download) broken(ctx context.Context, from *server, err error) {
+	if !from.wasDisturbed() && !interrupted(ctx) {
 		d.job.violate("%s: cut off by server %d, which nobody disturbed: %v", d.file.path(), from.index, err)
 	}
 	d.job.soak.count.broken.Add(1)
