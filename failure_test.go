@@ -277,3 +277,27 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 		require.Equal(t, source.all("Patient"), k.lines(id))
 	})
 }
+
+// TestDeletedJobGoesThoughTheClockIsPutBack: its dead worker has a lease for an hour.
+func TestDeletedJobGoesThoughTheClockIsPutBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := slow(newListSource(map[string]int{"Patient": 30}))
+		k := newKit(t, bulkexport.Config{Source: source})
+		dying := &brokenStore{JobStore: k.store}
+		k.open(bulkexport.Config{Source: source, Store: dying})
+		k.start()
+		id := k.kickOff()
+		pass(5 * time.Second)
+		dying.broken.Store(true)
+		k.stop()
+
+		k.open(bulkexport.Config{Source: source, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+		k.start()
+		defer k.stop()
+		require.NoError(t, k.exporter.Delete(t.Context(), alice, id))
+		pass(time.Minute)
+		_, err := k.store.Job(t.Context(), id)
+		require.ErrorIs(t, err, bulkexport.ErrJobNotFound)
+	})
+}

@@ -255,6 +255,7 @@ func (e *Exporter) performDelete(ctx context.Context, task Task) error {
 	if err := e.cfg.Sink.DeleteJob(ctx, job.ID); err != nil {
 		return sinkFault("delete files: %w", err)
 	}
+	e.overlook(&job, parts)
 	if !abandoned(parts, e.now()) {
 		return nil
 	}

@@ -133,7 +133,7 @@ func (j *job) mayHaveExpired() bool {
 	return !time.Now().Before(j.expires)
 }
 
-var progressPattern = regexp.MustCompile(`^(\d+)% \((\d+)(?: / (\d+))? resources\)$`)
+var progressPattern = regexp.MustCompile(`^(\d+)% \((\d+)(?: / (\d+))? resources(?:, trying again after an error)?\)$`)
 
 // follow checks that progress only grows, whoever tells it.
 func (j *job) follow(r reply) {
