@@ -310,3 +310,18 @@ func TestDownloadsAtOnce(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+func TestStatusSaysThatItIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	k := newKit(t, setup{})
+	k.addJob(bulkexport.Job{ID: jobID, State: bulkexport.JobRunning}, bulkexport.Part{
+		Type: "Patient", Total: 1_000_000_000_000, Seen: 999_999_999_999,
+		Claim: bulkexport.Claim{Attempt: 1, Failures: 1, RetryAt: now.Add(time.Second)},
+	})
+	running := k.get(status)
+	require.Equal(t, http.StatusAccepted, running.status)
+	progress := running.header.Get("X-Progress")
+	require.Equal(t, "99% (999999999999 / 1000000000000 resources, trying again after an error)", progress)
+	require.Less(t, len(progress), 100, "Bulk Data Access, status in progress")
+	require.Contains(t, string(running.body), "resources processed, trying again after an error)")
+}
