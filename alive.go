@@ -14,9 +14,9 @@ import (
 const heartbeat = 700 * time.Millisecond
 
 // keepAlive runs work under a claim, and renews the claim meanwhile, however
-// slowly the work goes. When the claim is lost,
-// or could not be renewed for as long as it lasts, the context of work ends and
-// the reason is what keepAlive returns.
+// slowly the work goes. When the claim is lost, or could not be renewed for as
+// long as it lasts, the context of work ends and the reason is what keepAlive
+// returns.
 func (e *Exporter) keepAlive(
 	ctx context.Context,
 	renew func(ctx context.Context, until time.Time) error,

@@ -20,32 +20,32 @@ type Storage struct {
 // CleanUp removes files that no export has or will have: those of attempts that
 // died between writing a file and recording it, those in the making that were
 // abandoned, and those of jobs that the store has not known for as long as
-// [Config.TTL]. It returns what was and what is left. A started exporter calls
+// [Config.TTL]. It returns what is left, and what was removed. A started exporter calls
 // it each [Config.CleanUpInterval], and looks at a job on its own when that has
 // completed. Several calls at once, also in several processes, are fine.
 //
-// It goes on after trouble with one job, and returns all of it. A sink without
-// [SinkInventory] is an error that wraps [errors.ErrUnsupported].
+// It goes on after trouble with one file or job, and returns the first ten errors.
+// A sink without [SinkInventory] is an error that wraps [errors.ErrUnsupported].
 func (e *Exporter) CleanUp(ctx context.Context) (Storage, error) {
 	var sum Storage
 	inventory, ok := e.cfg.Sink.(SinkInventory)
 	if !ok {
 		return sum, fmt.Errorf("clean up: the sink cannot say what it holds: %w", errors.ErrUnsupported)
 	}
-	var faults []error
+	var trouble troubles
 	for id, err := range inventory.Jobs(ctx) {
 		if err == nil {
 			err = e.cleanJob(ctx, inventory, id, &sum)
 		}
 		if err != nil {
-			faults = append(faults, fmt.Errorf("clean up: %w", err))
+			trouble.add(fmt.Errorf("clean up: %w", err))
 		}
 	}
 	if sum.RemovedFiles > 0 {
 		e.log.InfoContext(ctx, "orphaned files removed", "files", sum.RemovedFiles, "bytes", sum.RemovedBytes)
 	}
 	e.cfg.Observer.cleanedUp(ctx, sum)
-	return sum, errors.Join(faults...)
+	return sum, trouble.err()
 }
 
 // dropOrphans cleans up one job. Trouble is only logged: the next clean-up does
@@ -84,7 +84,7 @@ func (e *Exporter) cleanJob(ctx context.Context, inventory SinkInventory, jobID 
 	if err != nil {
 		return fmt.Errorf("read parts of job %s: %w", jobID, err)
 	}
-	var faults []error
+	var trouble troubles
 	kept := int64(0)
 	named := namesOf(job, parts)
 	for _, file := range files {
@@ -94,7 +94,7 @@ func (e *Exporter) cleanJob(ctx context.Context, inventory SinkInventory, jobID 
 			continue
 		}
 		if err := inventory.DeleteFile(ctx, jobID, file.Name); err != nil {
-			faults = append(faults, err)
+			trouble.add(err)
 			continue
 		}
 		sum.RemovedFiles++
@@ -102,7 +102,7 @@ func (e *Exporter) cleanJob(ctx context.Context, inventory SinkInventory, jobID 
 	}
 	sum.Files += kept
 	sum.Jobs += min(kept, 1)
-	return errors.Join(faults...)
+	return trouble.err()
 }
 
 // namesOf returns the names, in the sink, of all files that an export has. One

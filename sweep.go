@@ -55,7 +55,7 @@ func (e *Exporter) repeat(
 // job engine has a schedule of its own. Sweeping more often than needed, and in
 // several processes at once, is fine.
 //
-// It goes on after trouble with one job, and returns all of it.
+// It goes on after trouble with one job, and returns the first ten errors.
 func (e *Exporter) Sweep(ctx context.Context) error {
 	e.leases.begin()
 	return errors.Join(
@@ -67,20 +67,19 @@ func (e *Exporter) Sweep(ctx context.Context) error {
 // sweepJobs enqueues what is due for the jobs of a filter.
 func (e *Exporter) sweepJobs(ctx context.Context, filter JobFilter) error {
 	filter.Limit = sweepPage
-	var faults []error
+	var trouble troubles
 	for {
 		jobs, err := e.cfg.Store.Jobs(ctx, filter)
 		if err != nil {
-			return errors.Join(append(faults, fmt.Errorf("list jobs: %w", err))...)
+			trouble.add(fmt.Errorf("list jobs: %w", err))
+			return trouble.err()
 		}
 		for _, job := range jobs {
-			if err := e.sweepJob(ctx, job); err != nil {
-				faults = append(faults, err)
-			}
+			trouble.add(e.sweepJob(ctx, job))
 			filter.After = job.ID
 		}
 		if len(jobs) < sweepPage || ctx.Err() != nil {
-			return errors.Join(faults...)
+			return trouble.err()
 		}
 	}
 }
@@ -99,4 +98,30 @@ func (e *Exporter) sweepJob(ctx context.Context, job Job) error {
 	}
 	e.overlook(&job, parts)
 	return e.tryEnqueue(ctx, dueTasks(job, parts, e.now()))
+}
+
+// troubles are errors of work that goes on: the first ones, and how many more.
+type troubles struct {
+	first []error
+	more  int
+}
+
+const maxTroubles = 10
+
+func (t *troubles) add(err error) {
+	switch {
+	case err == nil:
+	case len(t.first) < maxTroubles:
+		t.first = append(t.first, err)
+	default:
+		t.more++
+	}
+}
+
+func (t *troubles) err() error {
+	err := errors.Join(t.first...)
+	if t.more > 0 {
+		err = fmt.Errorf("%w\nand %d more", err, t.more)
+	}
+	return err
 }
