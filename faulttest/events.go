@@ -46,6 +46,7 @@ func (r *run) strike(p *Process, s Strike) {
 			r.client.report(broken(Deleted, "the client's DELETE fails: %v", err))
 		}
 		r.client.deletes()
+		r.bystander()
 	case Change:
 		r.mu.Lock()
 		r.changed = true
@@ -55,6 +56,18 @@ func (r *run) strike(p *Process, s Strike) {
 		}
 	default:
 	}
+}
+
+// bystander has another process look for work and do it, while the first is in
+// the midst of its own.
+func (r *run) bystander() {
+	m, err := r.newMachine(r.apart)
+	if err != nil {
+		r.client.report(err)
+		return
+	}
+	_ = m.do(func() error { return m.exporter.Sweep(m.ctx) })
+	m.drain()
 }
 
 // redeliver has a machine do once more what it is about. As long as its attempt

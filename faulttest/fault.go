@@ -38,7 +38,8 @@ const (
 	Repeat Kind = "repeat tasks of"
 	// Redeliver has the task that makes the call delivered again meanwhile.
 	Redeliver Kind = "redeliver task at"
-	// Delete is a client that deletes the export through another process.
+	// Delete is a client that deletes the export through another process, while a
+	// third removes at once what it can.
 	Delete Kind = "delete at"
 	// Change is a writer that changes the data once transactionTime is fixed.
 	Change Kind = "change data at"

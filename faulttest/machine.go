@@ -183,6 +183,11 @@ func (m *machine) resume() {
 	for _, a := range open {
 		_ = m.await(a)
 	}
+	m.drain()
+}
+
+// drain does what is in the queue, as long as it can.
+func (m *machine) drain() {
 	for m.usable() && !m.isFrozen() {
 		task, ok := m.queue.pop()
 		if !ok {

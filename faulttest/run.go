@@ -112,6 +112,15 @@ func (r *run) worker() (*machine, error) {
 	if r.machine != nil {
 		parts = r.reopen()
 	}
+	m, err := r.newMachine(parts)
+	if err != nil {
+		return nil, err
+	}
+	r.machine = m
+	return m, nil
+}
+
+func (r *run) newMachine(parts Parts) (*machine, error) {
 	m, err := newMachine(r.injector.Process(), parts, r.cfg, r.harness.Items)
 	if err != nil {
 		return nil, err
@@ -119,7 +128,7 @@ func (r *run) worker() (*machine, error) {
 	m.escaped = func(what string) { r.client.report(broken(Contained, "%s", what)) }
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.machine, r.machines[m.Process] = m, m
+	r.machines[m.Process] = m
 	return m, nil
 }
 
