@@ -66,11 +66,11 @@ func brokenSources() []brokenPart {
 		q.AsOf = *old.Load()
 		return s.Resources(ctx, q)
 	})
-	var reads atomic.Int64
+	var reads, streams atomic.Int64
 	talking := brokenSource(func(s *memsource.Source, ctx context.Context, q bulkexport.Query) resources {
 		return func(yield func(bulkexport.Resource, error) bool) {
 			for r, err := range s.Resources(ctx, q) {
-				if reads.Add(1)%100 == 0 {
+				if reads.Add(1)%90 == 0 {
 					err = fmt.Errorf("cannot read %s", r.JSON)
 				}
 				if !yield(r, err) || err != nil {
@@ -81,7 +81,7 @@ func brokenSources() []brokenPart {
 	})
 	endless := brokenSource(func(s *memsource.Source, ctx context.Context, q bulkexport.Query) resources {
 		return func(yield func(bulkexport.Resource, error) bool) {
-			if ctx.Err() != nil || reads.Add(1) > 100 {
+			if ctx.Err() != nil || streams.Add(1) > 100 {
 				yield(bulkexport.Resource{}, errors.New("no connection"))
 				return
 			}
