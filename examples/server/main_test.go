@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +55,7 @@ func TestTokensKeepClientsAndTenantsApart(t *testing.T) {
 	p := start(t, "-dir", t.TempDir(), "-generate", generate,
 		"-token", "s3cret==app@default", "-token", "other=rival@default", "-token", "third=app@clinic")
 	for _, token := range []string{"", "wrong", "s3cret", "app@default"} {
-		got := request(t, http.MethodGet, p.baseURL+"/fhir/$export", token)
+		got := request(t, http.MethodGet, p.BaseURL+"/fhir/$export", token)
 		require.Equal(t, http.StatusUnauthorized, got.status, token)
 		require.Contains(t, got.body, "OperationOutcome")
 	}
@@ -66,14 +65,14 @@ func TestTokensKeepClientsAndTenantsApart(t *testing.T) {
 	require.True(t, m.RequiresAccessToken)
 	require.Equal(t, generated(t), download(t, m, "s3cret="))
 	for _, token := range []string{"other", "third"} {
-		require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, p.baseURL+job, token).status)
+		require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, p.BaseURL+job, token).status)
 		require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, m.Output[0].URL, token).status)
-		require.Equal(t, http.StatusNotFound, request(t, http.MethodDelete, p.baseURL+job, token).status)
+		require.Equal(t, http.StatusNotFound, request(t, http.MethodDelete, p.BaseURL+job, token).status)
 	}
 	other := readManifest(t, poll(t, p, kickOff(t, p, "third"), "third", complete))
 	require.Empty(t, other.Output, "records of another tenant")
-	require.NotContains(t, p.log.String(), "s3cret")
-	require.Contains(t, p.log.String(), "-H 'Authorization: Bearer TOKEN'", "what the server proposes")
+	require.NotContains(t, p.Log(), "s3cret")
+	require.Contains(t, p.Log(), "-H 'Authorization: Bearer TOKEN'", "what the server proposes")
 }
 
 func TestRateShowsProgressAndDeleteEndsIt(t *testing.T) {
@@ -86,18 +85,18 @@ func TestRateShowsProgressAndDeleteEndsIt(t *testing.T) {
 	require.Regexp(t, `^\d+% `, got.header.Get("X-Progress"))
 	require.Regexp(t, `^\d+$`, got.header.Get("Retry-After"))
 
-	require.Equal(t, http.StatusAccepted, request(t, http.MethodDelete, p.baseURL+job, "").status)
-	require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, p.baseURL+job, "").status)
+	require.Equal(t, http.StatusAccepted, request(t, http.MethodDelete, p.BaseURL+job, "").status)
+	require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, p.BaseURL+job, "").status)
 }
 
 func TestStrict(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-dir", t.TempDir(), "-strict")
-	require.Equal(t, http.StatusBadRequest, request(t, http.MethodGet, p.baseURL+"/fhir/$export", "").status)
+	require.Equal(t, http.StatusBadRequest, request(t, http.MethodGet, p.BaseURL+"/fhir/$export", "").status)
 
 	// What the server proposes works.
-	command := regexp.MustCompile(`curl -i -H '(.+): (.+)' '(.+)'`).FindStringSubmatch(p.log.String())
-	require.NotNil(t, command, p.log.String())
+	command := regexp.MustCompile(`curl -i -H '(.+): (.+)' '(.+)'`).FindStringSubmatch(p.Log())
+	require.NotNil(t, command, p.Log())
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, command[3], nil)
 	require.NoError(t, err)
 	req.Header.Set(command[1], command[2])
@@ -120,18 +119,18 @@ func TestLimits(t *testing.T) {
 		require.Equal(t, http.StatusTooManyRequests, got.status, got.body)
 		require.Regexp(t, `^[1-9]\d*$`, got.header.Get("Retry-After"))
 	}
-	tooMany(http.MethodGet, p.baseURL+"/fhir/$export", "a")
+	tooMany(http.MethodGet, p.BaseURL+"/fhir/$export", "a")
 	kickOff(t, p, "b")
-	tooMany(http.MethodGet, p.baseURL+"/fhir/$export", "c")
+	tooMany(http.MethodGet, p.BaseURL+"/fhir/$export", "c")
 	require.Eventually(t, func() bool {
-		return request(t, http.MethodGet, p.baseURL+job, "a").status == http.StatusTooManyRequests
+		return request(t, http.MethodGet, p.BaseURL+job, "a").status == http.StatusTooManyRequests
 	}, time.Minute, time.Millisecond, "polls without pause")
 }
 
 func TestMetadataNeedsNoToken(t *testing.T) {
 	t.Parallel()
 	p := start(t, "-dir", t.TempDir(), "-token", "a=one@default")
-	got := request(t, http.MethodGet, p.baseURL+"/fhir/metadata", "")
+	got := request(t, http.MethodGet, p.BaseURL+"/fhir/metadata", "")
 	require.Equal(t, http.StatusOK, got.status)
 	require.Contains(t, got.body, `"definition":"http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"`)
 }
@@ -145,10 +144,10 @@ func TestExportGoesOnAfterACrash(t *testing.T) {
 	job := kickOff(t, p, "")
 	got := poll(t, p, job, "", underWay)
 	require.Equal(t, http.StatusAccepted, got.status, got.body)
-	p.kill(t)
+	p.Kill()
 
 	p = start(t, args...)
-	require.Contains(t, p.log.String(), "has records already")
+	require.Contains(t, p.Log(), "has records already")
 	m := readManifest(t, poll(t, p, job, "", complete))
 	require.Equal(t, generated(t), download(t, m, ""))
 	for _, file := range m.Output {
@@ -162,9 +161,7 @@ func TestSignalDrainsAndRestartGoesOn(t *testing.T) {
 	p := start(t, append(args, "-rate", "100")...)
 	job := kickOff(t, p, "")
 	poll(t, p, job, "", underWay)
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	<-p.ended
-	require.NoError(t, p.err, p.log.String())
+	require.NoError(t, p.Terminate(t.Context()), p.Log())
 
 	p = start(t, args...)
 	m := readManifest(t, poll(t, p, job, "", complete))
@@ -177,7 +174,7 @@ func TestFolderIsLoaded(t *testing.T) {
 	const ada = `{"resourceType":"Patient","id":"ada","multipleBirthInteger":1.0}`
 	require.NoError(t, os.WriteFile(dir+"/Patient.ndjson", []byte(ada+"\n"), 0o600))
 	p := start(t, "-dir", t.TempDir(), "-data", dir)
-	require.Contains(t, p.log.String(), "loading records", "it may take long")
+	require.Contains(t, p.Log(), "loading records", "it may take long")
 	m := readManifest(t, poll(t, p, kickOff(t, p, ""), "", complete))
 	require.Len(t, m.Output, 1)
 	require.Equal(t, ada+"\n", request(t, http.MethodGet, m.Output[0].URL, "").body)

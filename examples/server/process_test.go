@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport/internal/serverproc"
 )
 
 // runAsServer makes this test binary the server: a test can then kill it.
@@ -27,76 +25,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// process is a server in a process of its own.
-type process struct {
-	cmd     *exec.Cmd
-	baseURL string
-	ended   chan struct{} // closed when it has
-	err     error         // what it ended with
-	log     syncBuffer
-}
-
-var listening = regexp.MustCompile(`msg=listening .*'(http://[^/]+)/`)
-
 // start starts a server on a free port and waits until it listens.
-func start(t *testing.T, args ...string) *process {
+func start(t *testing.T, args ...string) *serverproc.Process {
 	t.Helper()
-	p := &process{ended: make(chan struct{})}
 	// Tests poll without pause; one that does not want to says so in its args.
-	args = append([]string{"-addr", "127.0.0.1:0", "-poll-limit", "-1"}, args...)
-	p.cmd = exec.Command(os.Args[0], args...)
-	p.cmd.Env = append(os.Environ(), runAsServer+"=1")
-	reader, writer := io.Pipe()
-	p.cmd.Stdout, p.cmd.Stderr = writer, writer
-	require.NoError(t, p.cmd.Start())
-	go func() {
-		p.err = p.cmd.Wait()
-		writer.Close()
-		close(p.ended)
-	}()
-	t.Cleanup(func() { p.kill(t) })
-
-	found := make(chan string, 1)
-	go func() {
-		for lines := bufio.NewScanner(reader); lines.Scan(); {
-			p.log.add(lines.Bytes())
-			if url := listening.FindSubmatch(lines.Bytes()); url != nil {
-				found <- string(url[1])
-			}
-		}
-	}()
-	select {
-	case p.baseURL = <-found:
-	case <-p.ended:
-		t.Fatalf("server ended: %v\n%s", p.err, p.log.String())
-	}
+	cmd := exec.Command(os.Args[0], append([]string{"-poll-limit", "-1"}, args...)...)
+	cmd.Env = append(os.Environ(), runAsServer+"=1")
+	p, err := serverproc.Start(t.Context(), cmd)
+	require.NoError(t, err)
+	t.Cleanup(p.Kill)
 	return p
-}
-
-// kill ends the process as a crash does.
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	_ = p.cmd.Process.Kill() // it may have ended already
-	<-p.ended
-}
-
-// syncBuffer is what a process printed.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) add(line []byte) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buf.Write(line)
-	b.buf.WriteByte('\n')
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // answer is a response, read to its end.
@@ -129,21 +67,21 @@ func send(t *testing.T, req *http.Request, token string) answer {
 
 // kickOff starts a system-level export and returns the path of its status, which
 // survives a restart on another port.
-func kickOff(t *testing.T, p *process, token string) string {
+func kickOff(t *testing.T, p *serverproc.Process, token string) string {
 	t.Helper()
-	got := request(t, http.MethodGet, p.baseURL+"/fhir/$export", token)
+	got := request(t, http.MethodGet, p.BaseURL+"/fhir/$export", token)
 	require.Equal(t, http.StatusAccepted, got.status, got.body)
 	location := got.header.Get("Content-Location")
-	require.Contains(t, location, p.baseURL+"/bulk-export/")
-	return location[len(p.baseURL):]
+	require.Contains(t, location, p.BaseURL+"/bulk-export/")
+	return location[len(p.BaseURL):]
 }
 
 // poll asks for the status of a job until the answer is as wanted.
-func poll(t *testing.T, p *process, job, token string, wanted func(answer) bool) answer {
+func poll(t *testing.T, p *serverproc.Process, job, token string, wanted func(answer) bool) answer {
 	t.Helper()
 	var got answer
 	require.Eventually(t, func() bool {
-		got = request(t, http.MethodGet, p.baseURL+job, token)
+		got = request(t, http.MethodGet, p.BaseURL+job, token)
 		return wanted(got)
 	}, time.Minute, 20*time.Millisecond)
 	return got

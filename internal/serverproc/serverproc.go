@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package serverproc runs the example server (examples/server) as a process of
 // its own, for tests and commands that kill, freeze and restart it.
 package serverproc
@@ -110,12 +108,6 @@ func (p *Process) Terminate(ctx context.Context) error {
 		return fmt.Errorf("server does not end: %w", ctx.Err())
 	}
 }
-
-// Freeze stops the process where it is, until Thaw.
-func (p *Process) Freeze() error { return p.signal(syscall.SIGSTOP) }
-
-// Thaw lets a frozen process go on.
-func (p *Process) Thaw() error { return p.signal(syscall.SIGCONT) }
 
 func (p *Process) signal(s os.Signal) error {
 	err := p.cmd.Process.Signal(s)
