@@ -94,9 +94,10 @@ func TestTroubleOfTheSinkIsTold(t *testing.T) {
 func TestStatusSaysThatItIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		full := true
+		var full atomic.Bool
+		full.Store(true)
 		sink := badSink{memsink.New(), func() error {
-			if full {
+			if full.Load() {
 				return bulkexport.ErrStorageFull
 			}
 			return nil
@@ -108,7 +109,7 @@ func TestStatusSaysThatItIsTriedAgain(t *testing.T) {
 		id := k.kickOff()
 		pass(20 * time.Second)
 		require.True(t, k.status(id).Retrying)
-		full = false
+		full.Store(false)
 		status := k.wait(id)
 		require.Equal(t, bulkexport.JobCompleted, status.Job.State)
 		require.False(t, status.Retrying)
@@ -143,8 +144,7 @@ func TestLateWorkerCannotFailTheJob(t *testing.T) {
 		defer k.stop()
 		pass(17 * time.Second)
 		require.EqualValues(t, 1, source.reads.Load(), "it was taken over")
-		stuck.fail.Store(false)
-		stuck.gate = nil
+		stuck.reopen()
 		close(wake)
 		require.Equal(t, bulkexport.JobCompleted, k.wait(id).Job.State)
 		require.Equal(t, source.all("Patient"), k.lines(id))

@@ -73,6 +73,13 @@ func (s *gatedStore) shut() {
 	s.gate = make(chan struct{})
 }
 
+// reopen lets calls through again. Those that wait go on waiting.
+func (s *gatedStore) reopen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = nil
+}
+
 func (s *gatedStore) pass() error {
 	s.mu.Lock()
 	gate := s.gate
