@@ -55,7 +55,7 @@ func (e *Exporter) dropOrphans(ctx context.Context, jobID string) {
 	if !ok {
 		return
 	}
-	if err := e.cleanJob(ctx, inventory, jobID, &Storage{}); err != nil {
+	if err := e.cleanJob(ctx, inventory, jobID, &Storage{}); err != nil && ctx.Err() == nil {
 		e.log.WarnContext(ctx, "remove orphaned files; the next clean-up will", "job", jobID, "error", err)
 	}
 }
