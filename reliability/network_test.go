@@ -33,6 +33,10 @@ func (run *campaign) finish(w *watch) {
 	run.Helper()
 	w.await()
 	w.end()
+	// Who meets a connection that is lost waits for half a minute: new processes
+	// have none.
+	run.killAll()
+	run.restart()
 	requireSame(run.T, run.want, run.read(run.T, run.any(), w.job))
 	run.Logf("%d parts taken over, answers by status: %v", run.repeats(w.job), w.answers)
 	run.requireClean()
