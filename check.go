@@ -15,8 +15,9 @@ import (
 )
 
 // ParseRequest is the function of that name, and reports what this exporter
-// does not support as well: a client learns of all faults at once. Who asks, and
-// which Groups and patients there are, is for [Exporter.KickOff] to look at.
+// does not support as well: a client learns of all faults at once. Who asks,
+// which Groups and patients there are, and what time it is, is for
+// [Exporter.KickOff] to look at.
 func (e *Exporter) ParseRequest(p Parameters) (ExportRequest, error) {
 	req, faults := parseRequest(p)
 	e.checkParameters(&req, &faults)
@@ -32,6 +33,10 @@ func (e *Exporter) checkRequest(ctx context.Context, access Access, req ExportRe
 	e.checkParameters(&req, &faults)
 	if err := faults.err(); err != nil {
 		return req, err
+	}
+	if e.isFuture(ctx, access.Tenant, req.Since) {
+		faults.refuse(paramSince, "value", "the instant is in the future")
+		return req, faults.err()
 	}
 	req, err := narrow(access, req)
 	if err != nil {
@@ -49,7 +54,7 @@ func (e *Exporter) checkParameters(req *ExportRequest, faults *faultList) {
 	e.checkLevel(*req, faults)
 	req.Patients = e.checkPatients(*req, faults)
 	req.Types = e.checkTypes(*req, faults)
-	req.checkTimes(e.now(), faults)
+	req.checkTimes(faults)
 	req.Elements = e.checkElements(req.Elements, faults)
 	req.Associated = e.checkAssociated(*req, faults)
 	req.TypeFilters = e.checkTypeFilters(req.TypeFilters, faults)
@@ -93,12 +98,29 @@ func (e *Exporter) checkTypes(req ExportRequest, faults *faultList) []string {
 	return exported
 }
 
-func (req *ExportRequest) checkTimes(now time.Time, faults *faultList) {
-	// An instant in the future would select nothing, which is never what was
-	// meant; some minutes are allowed for clocks that differ.
-	if req.Since.After(now.Add(5 * time.Minute)) {
-		faults.refuse(paramSince, "value", "the instant is in the future")
+// maxAhead is how far ahead the clock of a client may be.
+const maxAhead = 5 * time.Minute
+
+// isFuture reports whether an instant is one that no export can have named as its
+// transactionTime. As _since it would select nothing, which is never what was
+// meant. The source has a clock of its own, which may have been ahead before ours
+// was put right, and does not go back.
+func (e *Exporter) isFuture(ctx context.Context, tenant string, instant time.Time) bool {
+	if !instant.After(e.now().Add(maxAhead)) {
+		return false
 	}
+	clock, ok := e.cfg.Source.(SourceClock)
+	if !ok {
+		return true
+	}
+	at, err := clock.TransactionTime(ctx, tenant)
+	if err != nil {
+		e.log.WarnContext(ctx, "read transaction time", "error", err)
+	}
+	return err != nil || instant.After(at.Add(maxAhead))
+}
+
+func (req *ExportRequest) checkTimes(faults *faultList) {
 	if !req.Until.IsZero() && !req.Until.After(req.Since) {
 		faults.refuse(paramUntil, "value", "the instant is not later than _since")
 	}

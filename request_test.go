@@ -6,12 +6,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/fhir"
+	"github.com/bulkexport/bulkexport/source/memsource"
 )
 
 func TestParseRequest(t *testing.T) {
@@ -238,4 +240,28 @@ func TestListsAreBounded(t *testing.T) {
 		Level: bulkexport.LevelSystem, Values: url.Values{"_type": {strings.Repeat("Patient,", 1001)}},
 	})
 	require.ErrorContains(t, err, "more than 1000 items")
+}
+
+// TestOwnTransactionTimeIsNotTheFuture has the clock put right that was ahead by an hour.
+func TestOwnTransactionTimeIsNotTheFuture(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ahead := time.Hour
+		now := func() time.Time { return time.Now().Add(ahead) }
+		source := memsource.New(memsource.Config{Now: now})
+		k := newKit(t, bulkexport.Config{Source: source, Now: now})
+		k.start()
+		last := k.wait(k.kickOff()).Job.TransactionTime
+		k.stop()
+
+		ahead = 0
+		k.open(bulkexport.Config{Source: source, Now: now})
+		since := func(at time.Time) error {
+			_, err := k.exporter.KickOff(t.Context(), alice,
+				bulkexport.ExportRequest{Level: bulkexport.LevelSystem, Since: at})
+			return err
+		}
+		require.NoError(t, since(last))
+		require.ErrorContains(t, since(last.Add(time.Hour)), "the instant is in the future")
+	})
 }
