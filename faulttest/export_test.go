@@ -1,6 +1,7 @@
 package faulttest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 )
@@ -24,4 +25,21 @@ func Find(t *testing.T, h Harness) error {
 		}
 	}
 	return nil
+}
+
+// Explore returns a function that runs one schedule of the harness, and how many
+// calls there are without faults.
+func Explore(t *testing.T, h Harness) (try func(Schedule) error, calls int) {
+	t.Helper()
+	x, err := explore(t, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(schedule Schedule) error {
+		r, err := x.once(schedule)
+		if err == nil || r == nil {
+			return err
+		}
+		return errors.Join(err, x.open())
+	}, len(x.calls)
 }
