@@ -149,15 +149,34 @@ func TestFilesOfFailedJobsGoWithTheNextCleanUp(t *testing.T) {
 		}
 		k := newKit(t, bulkexport.Config{Source: source})
 		k.sink = sink.Sink
-		k.open(bulkexport.Config{Source: source, Sink: sink, CleanUpInterval: time.Minute})
+		k.open(bulkexport.Config{Source: source, Sink: sink, CleanUpInterval: -1})
 		k.start()
 		defer k.stop()
 		id := k.kickOff()
 		require.Equal(t, bulkexport.JobFailed, k.wait(id).Job.State)
 		require.NotEmpty(t, k.stored(id))
-		pass(time.Minute)
-		synctest.Wait()
+		_, err := k.exporter.CleanUp(t.Context())
+		require.NoError(t, err)
 		require.Empty(t, k.stored(id))
+	})
+}
+
+// TestStartedExporterCleansUp looks twice: when it starts, and an interval later.
+func TestStartedExporterCleansUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var cleaned atomic.Int64
+		k := newKit(t, bulkexport.Config{
+			Source: newListSource(nil), CleanUpInterval: time.Hour,
+			Observer: bulkexport.Observer{CleanedUp: func(context.Context, bulkexport.Storage) { cleaned.Add(1) }},
+		})
+		k.start()
+		defer k.stop()
+		synctest.Wait()
+		require.EqualValues(t, 1, cleaned.Load())
+		pass(time.Hour + time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 2, cleaned.Load())
 	})
 }
 
