@@ -84,7 +84,9 @@ func TestArchitecture(t *testing.T) {
 
 	core := packages[""]
 	for _, imported := range core.Imports {
-		allowed := rule{allowed: []string{"github.com/samber/lo", "github.com/cenkalti/backoff/v5", module + "/fhir"}}
+		allowed := rule{allowed: []string{
+			"github.com/samber/lo", "github.com/klauspost/compress", "github.com/cenkalti/backoff/v5", module + "/fhir",
+		}}
 		require.True(t, mayImport(allowed, module, imported), "the core imports %s", imported)
 	}
 	for path, p := range packages {

@@ -79,6 +79,12 @@ type Config struct {
 	// MaxFileBytes is the highest length of a file; only a single resource that
 	// is longer exceeds it. Defaults to 256 MiB.
 	MaxFileBytes int64
+	// GzipLevel has files stored as gzip, compressed while they are written: from 1,
+	// which is fastest, to 9. Clients that accept gzip get the stored bytes; for
+	// all others they are inflated on the way, ranges included. MaxFileBytes is
+	// still about the lines. Defaults to 0: files are stored as they are, and
+	// compressed for each download.
+	GzipLevel int
 	// ManifestFiles is how many files a page of a manifest has, where the client
 	// allows several pages (allowPartialManifests). Defaults to 10.
 	ManifestFiles int
@@ -161,6 +167,7 @@ func (c Config) validate() error {
 	check(c.Sink != nil, "Sink", "is required")
 	check(c.MaxFileResources > 0, "MaxFileResources", "must not be negative")
 	check(c.MaxFileBytes > 0, "MaxFileBytes", "must not be negative")
+	check(c.GzipLevel >= 0 && c.GzipLevel <= 9, "GzipLevel", "must be from 0 to 9")
 	check(c.ManifestFiles > 0, "ManifestFiles", "must not be negative")
 	check(c.MaxClientExports >= 0, "MaxClientExports", "must not be negative")
 	check(c.MaxTenantExports >= 0, "MaxTenantExports", "must not be negative")

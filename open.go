@@ -10,7 +10,11 @@ import (
 
 // OpenedFile is an output file that is being read.
 type OpenedFile struct {
+	// FileReader reads the lines, also if they are stored as gzip.
 	FileReader
+	// Gzip reads the same file in its stored form, if that is gzip; else it is nil.
+	// Only one of the two readers can be used, and either can be closed.
+	Gzip FileReader
 	// File describes it.
 	File OutputFile
 	// ExpiresAt is until when the file can be opened again; zero as long as the
@@ -50,8 +54,8 @@ func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file Ou
 		return OpenedFile{}, ErrForbidden
 	}
 	reader, err := e.cfg.Sink.Open(ctx, job.ID, file.Name)
-	if err == nil && reader.Size() != file.Size {
-		err = errors.Join(fmt.Errorf("it has %d bytes and not %d", reader.Size(), file.Size), reader.Close())
+	if err == nil && reader.Size() != file.StoredSize() {
+		err = errors.Join(fmt.Errorf("it has %d bytes and not %d", reader.Size(), file.StoredSize()), reader.Close())
 	}
 	if err != nil {
 		return OpenedFile{}, fmt.Errorf("open file %s of job %s: %w", file.PublicName, job.ID, err)
@@ -61,7 +65,11 @@ func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file Ou
 	if err := kept.keep(); err != nil {
 		return OpenedFile{}, errors.Join(err, reader.Close())
 	}
-	return OpenedFile{FileReader: kept, File: file, ExpiresAt: job.ExpiresAt}, nil
+	opened := OpenedFile{FileReader: kept, File: file, ExpiresAt: job.ExpiresAt}
+	if file.Gzip != nil {
+		opened.Gzip, opened.FileReader = kept, newGzipReader(kept, file.File)
+	}
+	return opened, nil
 }
 
 // mayOpen looks at the types that a file is about: one, or, for blocks and

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 )
@@ -17,7 +18,9 @@ type outputStream struct {
 	is      File // kind and type of all files
 	ndjson  *NDJSONWriter
 	limits  FileLimits
-	file    FileWriter // nil between files
+	level   int
+	zip     *gzipWriter // between ndjson and file, if level is not 0
+	file    FileWriter  // nil between files
 	name    string
 	started int // files begun by this attempt
 	// severities counts the issues in an error file.
@@ -28,6 +31,7 @@ func newOutputStream(cfg Config, jobID string, part Part, is File) *outputStream
 	return &outputStream{
 		sink: cfg.Sink, jobID: jobID, part: part, is: is,
 		limits: FileLimits{Resources: cfg.MaxFileResources, Bytes: cfg.MaxFileBytes},
+		level:  cfg.GzipLevel,
 	}
 }
 
@@ -55,25 +59,50 @@ func (s *outputStream) write(ctx context.Context, line []byte) error {
 func (s *outputStream) begin(ctx context.Context) error {
 	s.started++
 	s.name = fileName(s.part, s.started, s.is.Kind)
+	if s.level != 0 {
+		s.name += gzipSuffix
+	}
 	file, err := s.sink.Create(ctx, s.jobID, s.name)
 	if err != nil {
 		return sinkFault("create file %s: %w", s.name, err)
 	}
 	s.file = file
+	stream, err := s.compressed(file)
+	if err != nil {
+		return err
+	}
 	if s.ndjson == nil {
-		s.ndjson = NewNDJSONWriter(file, s.limits)
+		s.ndjson = NewNDJSONWriter(stream, s.limits)
 	} else {
-		s.ndjson.Reset(file)
+		s.ndjson.Reset(stream)
 	}
 	return nil
 }
+
+// compressed returns what the lines of a file are written to.
+func (s *outputStream) compressed(file io.Writer) (io.Writer, error) {
+	if s.level == 0 {
+		return file, nil
+	}
+	if s.zip == nil {
+		var err error
+		if s.zip, err = newGzipWriter(s.level); err != nil {
+			return nil, err
+		}
+	}
+	s.zip.reset(file)
+	return s.zip, nil
+}
+
+// gzipSuffix tells who looks into the sink what is in there.
+const gzipSuffix = ".gz"
 
 func fileName(part Part, number int, kind FileKind) string {
 	stem := cmp.Or(part.Type, string(part.Kind))
 	return fmt.Sprintf("%s-%d-%d-%d.%s.ndjson", stem, part.Index, part.Attempt, number, kind)
 }
 
-var fileNamePattern = regexp.MustCompile(`^[A-Za-z]+-(\d{1,9})-(\d{1,9})-\d+\.[a-z]+\.ndjson$`)
+var fileNamePattern = regexp.MustCompile(`^[A-Za-z]+-(\d{1,9})-(\d{1,9})-\d+\.[a-z]+\.ndjson(\.gz)?$`)
 
 // writerOf tells from the name of a file in the sink which attempt at which part
 // writes it. A name that is none of the exporter's is not ok.
@@ -93,7 +122,7 @@ func (s *outputStream) commit() (File, error) {
 	if s.file == nil {
 		return File{}, nil
 	}
-	if err := s.ndjson.Flush(); err != nil {
+	if err := s.flush(); err != nil {
 		return File{}, sinkFault("file %s: %w", s.name, err)
 	}
 	if err := s.file.Commit(); err != nil {
@@ -103,8 +132,19 @@ func (s *outputStream) commit() (File, error) {
 	file := s.is
 	file.Name = s.name
 	file.Count, file.Size, file.SHA256 = s.ndjson.Count(), s.ndjson.Size(), s.ndjson.SHA256()
+	if s.zip != nil {
+		file.Gzip = s.zip.lengths
+	}
 	file.Severities, s.severities = s.severities, nil
 	return file, nil
+}
+
+// flush hands all that is written to the file.
+func (s *outputStream) flush() error {
+	if err := s.ndjson.Flush(); err != nil || s.zip == nil {
+		return err
+	}
+	return s.zip.end()
 }
 
 // countIssue counts an issue that was written last.

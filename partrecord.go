@@ -3,6 +3,8 @@ package bulkexport
 import (
 	"slices"
 	"time"
+
+	"github.com/samber/lo"
 )
 
 // PartKind says what a part reads.
@@ -71,16 +73,29 @@ type File struct {
 	Type string `json:"type"`
 	// Kind says in which list of the manifest the file stands.
 	Kind FileKind `json:"kind"`
-	// Count is the number of lines, never 0. Size is the length in bytes.
+	// Count is the number of lines, never 0. Size is their length in bytes.
 	Count int64 `json:"count"`
 	Size  int64 `json:"size"`
 	// SHA256 is the hash of the content in lower-case hexadecimal.
 	SHA256 string `json:"sha256"`
+	// Gzip is nil if the sink has the lines as they are. If it has them as gzip,
+	// see [Config.GzipLevel], these are the lengths of its members: each inflates
+	// to 1 MiB of lines, the last one to the rest. Size and SHA256 are those of the
+	// lines.
+	Gzip []int64 `json:"gzip,omitempty"`
 	// Severities counts the issues of an error file by their severity.
 	Severities map[string]int64 `json:"severities,omitempty"`
 	// ContinuedBy is the Name of the file in which the last block of this one
 	// goes on; empty if it is whole.
 	ContinuedBy string `json:"continuedBy,omitempty"`
+}
+
+// StoredSize returns the length of the file in the sink, in bytes.
+func (f File) StoredSize() int64 {
+	if f.Gzip == nil {
+		return f.Size
+	}
+	return lo.Sum(f.Gzip)
 }
 
 // FileKind is the list of the manifest that a file stands in.

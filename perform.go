@@ -218,7 +218,7 @@ func (e *Exporter) performFinish(ctx context.Context, task Task) error {
 // sizeOf returns the length of all files.
 func sizeOf(parts []Part) int64 {
 	return lo.SumBy(parts, func(p Part) int64 {
-		return lo.SumBy(p.Files, func(f File) int64 { return f.Size })
+		return lo.SumBy(p.Files, func(f File) int64 { return f.StoredSize() })
 	})
 }
 

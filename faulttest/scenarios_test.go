@@ -75,6 +75,14 @@ func TestPartialManifests(t *testing.T) {
 	run(t, h, 5, 100)
 }
 
+// TestGzip stores files as gzip, and has the client inflate them.
+func TestGzip(t *testing.T) {
+	t.Parallel()
+	h := representative()
+	h.Config.GzipLevel = 1
+	run(t, h, 7, 50)
+}
+
 func TestDeletions(t *testing.T) {
 	t.Parallel()
 	h := representative()

@@ -2,6 +2,7 @@ package httpadapter
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -13,6 +14,7 @@ type download struct {
 	request  *http.Request
 	content  *content
 	compress bool
+	length   int64 // of the whole body, where http.ServeContent does not say; or 0
 
 	zip     *gzip.Writer // nil before the first byte
 	refused bool         // an OperationOutcome was written; nothing may follow
@@ -25,6 +27,9 @@ func (d *download) WriteHeader(status int) {
 		if d.compress {
 			header.Del("Content-Length") // not known
 			header.Set("Accept-Ranges", "none")
+		}
+		if d.length > 0 && status == http.StatusOK {
+			header.Set("Content-Length", strconv.FormatInt(d.length, 10))
 		}
 		d.ResponseWriter.WriteHeader(status)
 		return

@@ -36,27 +36,32 @@ func (h *Handler) File(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveFile answers with a file. http.ServeContent knows conditions and ranges;
-// download compresses what it writes.
+// download compresses what it writes, if that is not done already.
+//
+// A range is one of the plain file, also for a client that accepts gzip: many
+// say so without being asked, and count what they have after inflating it. An
+// If-Range with the ETag of the gzip form says that its bytes are meant; they
+// have positions to go back to only where they are stored.
 func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulkexport.OpenedFile) {
 	protect(w)
 	file, header := opened.File, w.Header()
 	header.Set("Content-Type", "application/fhir+ndjson")
 	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file.PublicName}))
 	header.Set("Vary", "Accept-Encoding")
-	header.Set("ETag", `"`+file.SHA256+`"`)
+	plain, zipped := `"`+file.SHA256+`"`, `"`+file.SHA256+`-gzip"`
+	header.Set("ETag", plain)
 	content := &content{ctx: r.Context(), file: opened.FileReader}
 	if !heedsRange(r) {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
 	out := &download{ResponseWriter: w, request: r, content: content}
-	// A range is one of the plain file, although the client accepts gzip: the
-	// compressed bytes are made on the way and have no positions to go back to.
-	// Since their ETag is another one, If-Range keeps the two from being joined.
-	if r.Header.Get("Range") == "" && wantsGzip(r) {
+	if wantsGzip(r) && (r.Header.Get("Range") == "" || opened.Gzip != nil && r.Header.Get("If-Range") == zipped) {
 		header.Set("Content-Encoding", "gzip")
-		header.Set("ETag", `"`+file.SHA256+`-gzip"`)
-		out.compress = true
+		header.Set("ETag", zipped)
+		if out.compress = opened.Gzip == nil; !out.compress {
+			content.file, out.length = opened.Gzip, opened.Gzip.Size()
+		}
 	}
 	http.ServeContent(out, r, file.PublicName, time.Time{}, content)
 	err := content.end()

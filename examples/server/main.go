@@ -81,6 +81,7 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		Logger:           log,
 		MaxFileResources: opts.maxResources,
 		MaxFileBytes:     opts.maxBytes,
+		GzipLevel:        opts.gzip,
 		MaxClientExports: opts.maxClientExports,
 		MaxTenantExports: opts.maxTenantExports,
 		TTL:              opts.ttl,

@@ -18,6 +18,7 @@ type options struct {
 	workers       int
 	maxResources  int64
 	maxBytes      int64
+	gzip          int
 	maxStored     int64
 	ttl, lease    time.Duration
 	maxDuration   time.Duration
@@ -44,6 +45,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.IntVar(&o.workers, "workers", 0, "how many `N` workers export at a time (default one per processor)")
 	flags.Int64Var(&o.maxResources, "max-file-resources", 0, "lines in a file at most: `N` (default 500,000)")
 	flags.Int64Var(&o.maxBytes, "max-file-bytes", 0, "`bytes` in a file at most (default 256 MiB)")
+	flags.IntVar(&o.gzip, "gzip", 0, "store files as gzip of this `level`, 1 to 9 (default 0: as they are)")
 	flags.DurationVar(&o.ttl, "ttl", 24*time.Hour, "how long finished exports are kept")
 	flags.DurationVar(&o.lease, "lease", 15*time.Second, "after what `time` work of a process that died is taken over")
 	flags.DurationVar(&o.maxDuration, "max-duration", 0, "after what `time` an export fails (default 168h)")
