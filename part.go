@@ -255,18 +255,28 @@ type judgeFunc func(context.Context, Resource) (verdict, error)
 
 // judge returns what becomes of what the source has yielded.
 func (a *attempt) judge(ctx context.Context, r Resource, err error, judge judgeFunc) (verdict, error) {
-	found := verdict{}
+	var fault *ResourceError
+	if err != nil {
+		if fault = resourceError(err); fault == nil {
+			return verdict{}, sourceFault("read %s: %w", a.part.Type, err)
+		}
+	}
 	switch {
-	case err != nil && !errors.As(err, &found.fault):
-		return found, sourceFault("read %s: %w", a.part.Type, err)
 	case len(r.Key) == 0:
-		return found, sourceFault("read %s: a resource has no key", a.part.Type)
+		return verdict{}, sourceFault("read %s: a resource has no key", a.part.Type)
 	case a.part.Kind != PartBlocks && bytes.Equal(r.Key, a.add.cursor):
-		return found, sourceFault("read %s: two resources have the same key", a.part.Type)
-	case found.fault != nil:
-		return found, nil //nolint:nilerr // it concerns the resource only
+		return verdict{}, sourceFault("read %s: two resources have the same key", a.part.Type)
+	case fault != nil:
+		return verdict{fault: fault}, nil
 	}
 	return judge(ctx, r)
+}
+
+// resourceError returns nil if err is about more than one resource. It is a
+// function of its own since its variable is allocated.
+func resourceError(err error) (fault *ResourceError) {
+	_ = errors.As(err, &fault)
+	return fault
 }
 
 // count counts a resource that is dealt with.

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 )
 
-// writerBuffer is what reaches the file in one write: large enough that the
-// call does not count, small enough for the cache.
-const writerBuffer = 256 << 10
+const (
+	// writerBuffer is what reaches the file in one write: large enough that the
+	// call does not count, small enough for the cache.
+	writerBuffer = 256 << 10
+	// firstBuffer is for the many files that never have as much.
+	firstBuffer = 16 << 10
+)
 
 // FileLimits say when a file is full. A file has at least one line, so a
 // single resource larger than Bytes gets a file of its own.
@@ -41,12 +46,7 @@ type NDJSONWriter struct {
 
 // NewNDJSONWriter returns a writer to w. It buffers; it does not close w.
 func NewNDJSONWriter(w io.Writer, limits FileLimits) *NDJSONWriter {
-	return &NDJSONWriter{
-		limits: limits,
-		w:      w,
-		buf:    make([]byte, 0, writerBuffer),
-		hash:   sha256.New(),
-	}
+	return &NDJSONWriter{limits: limits, w: w, hash: sha256.New()}
 }
 
 // WriteResource adds one resource. It must be one JSON object by RFC 8259, in UTF-8,
@@ -70,20 +70,31 @@ func (w *NDJSONWriter) writeLine(line []byte) error {
 	if w.err != nil {
 		return w.err
 	}
-	if len(w.buf)+len(line)+1 > cap(w.buf) {
+	w.count++
+	w.size += int64(len(line)) + 1
+	if len(w.buf)+len(line)+1 > writerBuffer {
 		if err := w.Flush(); err != nil {
 			return err
 		}
 	}
-	if len(line)+1 > cap(w.buf) {
+	if len(line)+1 > writerBuffer {
 		w.emit(line)
-		w.emit([]byte{'\n'})
-	} else {
-		w.buf = append(append(w.buf, line...), '\n')
+		line = nil
 	}
-	w.count++
-	w.size += int64(len(line)) + 1
+	w.grow(len(line) + 1)
+	w.buf = append(append(w.buf, line...), '\n')
 	return w.err
+}
+
+func (w *NDJSONWriter) grow(n int) {
+	needed := len(w.buf) + n
+	switch {
+	case needed <= cap(w.buf):
+	case needed <= firstBuffer:
+		w.buf = slices.Grow(w.buf, firstBuffer)
+	default:
+		w.buf = append(make([]byte, 0, writerBuffer), w.buf...)
+	}
 }
 
 func (w *NDJSONWriter) emit(p []byte) {
