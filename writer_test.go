@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -142,6 +143,67 @@ func TestNDJSONWriterAgreesWithStrictParser(t *testing.T) {
 	require.NotZero(t, accepted)
 }
 
+// TestNDJSONWriterAgreesOnEveryPlace puts what is special at every place of
+// texts of all short lengths, in a name, in a value and at the end.
+func TestNDJSONWriterAgreesOnEveryPlace(t *testing.T) {
+	t.Parallel()
+	w := bulkexport.NewNDJSONWriter(io.Discard, bulkexport.FileLimits{})
+	for _, special := range []string{
+		``, `"`, `\`, `\"`, `\\`, `\u00e9`, `\u00g9`, "\x1f", "\x00", "\x7f", "é", "😀", "\xff", "\xed\xa0\x80", "\xc3",
+		`":"`, `","`,
+	} {
+		for length := range 36 {
+			for place := range length + 1 {
+				text := strings.Repeat("!", place) + special + strings.Repeat("#", length-place)
+				for _, form := range []string{
+					`{"resourceType":"X","%s":"more than sixteen bytes"}`,
+					`{"resourceType":"X","a":"%s","b":"more than sixteen bytes"}`,
+					`{"resourceType":"X","a":{"b":["%s","c"]}}`, `{"resourceType":"X","a":"%s"}`,
+				} {
+					b := []byte(strings.Replace(form, "%s", text, 1))
+					if err := w.WriteResource(b); (err == nil) != acceptable(b) {
+						require.Fail(t, "wrong judgement", "%q: %v", b, err)
+					}
+				}
+			}
+		}
+	}
+	require.NotZero(t, w.Count())
+}
+
+// TestNDJSONWriterAgreesOnNesting exchanges one bracket of nested levels.
+func TestNDJSONWriterAgreesOnNesting(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 4))
+	for depth := range 300 {
+		var opened, closed string
+		for range depth {
+			if rng.IntN(2) == 0 {
+				opened, closed = opened+"[", "]"+closed
+			} else {
+				opened, closed = opened+`{"a":`, "}"+closed
+			}
+		}
+		b := []byte(`{"resourceType":"X","v":` + opened + "1" + closed + `,"w":[` + opened + `2` + closed + `]}`)
+		w := bulkexport.NewNDJSONWriter(io.Discard, bulkexport.FileLimits{})
+		require.NoError(t, w.WriteResource(b))
+		for at := range b {
+			if b[at] == ']' || b[at] == '}' {
+				b[at] ^= ']' ^ '}'
+				require.Error(t, w.WriteResource(b), "%s", b)
+				b[at] ^= ']' ^ '}'
+			}
+		}
+	}
+}
+
+// refusedByOurRules reports whether err is about what JSON allows.
+func refusedByOurRules(err error) bool {
+	var fault *bulkexport.LineError
+	return errors.As(err, &fault) &&
+		(fault.Reason == "nested too deeply" || strings.Contains(fault.Reason, "resourceType"))
+}
+
 func FuzzNDJSONWriter(f *testing.F) {
 	f.Add([]byte(observation))
 	f.Add([]byte("{\n\"resourceType\": \"Patient\"\n}"))
@@ -156,6 +218,9 @@ func FuzzNDJSONWriter(f *testing.F) {
 		if err != nil {
 			if out.Len() != 0 || w.Count() != 0 {
 				t.Fatalf("refused, but wrote %q", out.Bytes())
+			}
+			if acceptable(b) && !refusedByOurRules(err) {
+				t.Fatalf("refused %q: %v", b, err)
 			}
 			return
 		}
