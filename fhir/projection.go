@@ -3,6 +3,7 @@ package fhir
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,8 @@ const (
 // It is immutable and safe for concurrent use. [Version.NewProjection] makes it.
 type Projection struct {
 	resourceType string
-	members      map[string]bool
+	// members are the names that stay, by length: there are few of each.
+	members [][]string
 }
 
 // NewProjection returns the projection of a resource type on root elements,
@@ -38,7 +40,8 @@ func (v Version) NewProjection(resourceType string, elements []string) (*Project
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownType, resourceType)
 	}
-	p := &Projection{t.name, map[string]bool{"resourceType": true, "id": true, "meta": true}}
+	p := &Projection{resourceType: t.name}
+	p.keep([]string{"resourceType", "id", "meta"})
 	for _, name := range elements {
 		members := t.members(name)
 		if len(members) == 0 {
@@ -56,14 +59,28 @@ func (v Version) NewProjection(resourceType string, elements []string) (*Project
 
 func (p *Projection) keep(members []string) {
 	for _, name := range members {
-		p.members[name] = true
+		if missing := len(name) + 1 - len(p.members); missing > 0 {
+			p.members = append(p.members, make([][]string, missing)...)
+		}
+		if !slices.Contains(p.members[len(name)], name) {
+			p.members[len(name)] = append(p.members[len(name)], name)
+		}
 	}
 }
 
 // keeps reports whether the member stays. _birthDate, which extends birthDate,
 // goes with it.
 func (p *Projection) keeps(name []byte) bool {
-	return p.members[string(bytes.TrimPrefix(name, []byte("_")))]
+	name = bytes.TrimPrefix(name, []byte("_"))
+	if len(name) >= len(p.members) {
+		return false
+	}
+	for _, member := range p.members[len(name)] {
+		if member == string(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Append appends the resource to dst with the elements of the projection only,
