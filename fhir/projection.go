@@ -71,7 +71,9 @@ func (p *Projection) keep(members []string) {
 // keeps reports whether the member stays. _birthDate, which extends birthDate,
 // goes with it.
 func (p *Projection) keeps(name []byte) bool {
-	name = bytes.TrimPrefix(name, []byte("_"))
+	if len(name) > 0 && name[0] == '_' {
+		name = name[1:]
+	}
 	if len(name) >= len(p.members) {
 		return false
 	}
