@@ -2,7 +2,8 @@
 // job.
 //
 // Durability: a file is written beside its place under a hidden name, synced,
-// renamed, and its folders are synced. It is whole or absent also after a crash
+// renamed, and its folder is synced; so is the directory itself, by the first
+// commit of a process in a folder. It is whole or absent also after a crash
 // of the machine, as far as the file system keeps its word on fsync.
 //
 // Sharing: any number of sinks, also of different processes, may use one
@@ -43,7 +44,8 @@ const maxTries = 100
 // Sink is a [bulkexport.OutputSink] in a directory. Everything goes through an
 // [os.Root], so that not even a symbolic link leads out of the directory.
 type Sink struct {
-	root *os.Root
+	root     *os.Root
+	anchored anchors
 }
 
 // New returns a sink in dir. It makes dir if it is missing, with its parents,

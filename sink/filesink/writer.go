@@ -17,6 +17,7 @@ var errEnded = errors.New("writer was committed or aborted")
 type writer struct {
 	ctx         context.Context // governs the writer's whole life, by contract
 	sink        *os.Root
+	anchored    *anchors
 	jobID, name string
 	// folder is the job's as it was at Create. When the job is deleted the
 	// writer goes with it, also if there is a new folder of that name.
@@ -34,7 +35,7 @@ func (s *Sink) Create(ctx context.Context, jobID, name string) (bulkexport.FileW
 		return nil, wrap("create", jobID, name, err)
 	}
 	w := &writer{
-		ctx: ctx, sink: s.root, jobID: jobID, name: name, tempName: tempName(name),
+		ctx: ctx, sink: s.root, anchored: &s.anchored, jobID: jobID, name: name, tempName: tempName(name),
 	}
 	if err := w.openTemp(); err != nil {
 		return nil, wrap("create", jobID, name, err)
@@ -113,13 +114,21 @@ func (w *writer) publish() error {
 	return nil
 }
 
-// syncFolders syncs the sink's directory too, each time: the job's folder may
-// have been made by a writer that has not committed yet, or never will.
+// syncFolders syncs the sink's directory too, unless it is known to have been
+// since the job's folder is in it: that may have been made by a writer that has
+// not committed yet, or never will.
 func (w *writer) syncFolders() error {
 	if err := syncAndClose(w.folder.Open(".")); err != nil {
 		return err
 	}
-	return syncAndClose(w.sink.Open("."))
+	if w.anchored.holds(w.jobID, w.folder) {
+		return nil
+	}
+	if err := syncAndClose(w.sink.Open(".")); err != nil {
+		return err
+	}
+	w.anchored.add(w.jobID, w.folder, w.name)
+	return nil
 }
 
 // Abort implements [bulkexport.FileWriter].
