@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -14,14 +15,16 @@ type dialect struct {
 	migration []string
 	// oneWriter has the writing transactions of a store wait for each other.
 	oneWriter bool
-	// isolation is the level of every transaction.
-	isolation sql.IsolationLevel
-	// lockJob and shareJob begin every transaction that writes, with the id of
-	// the job as argument. From then on nobody else, or nobody else but those
+	// transact runs a function in a transaction.
+	transact func(ctx context.Context, pool *sql.DB, op operation) error
+	// read runs a function on a connection, without one.
+	read func(ctx context.Context, pool *sql.DB, op operation) error
+	// lockJob and shareJob come first in every transaction that writes, with the id
+	// of the job as argument. From then on nobody else, or nobody else but those
 	// who share it, writes anything of the job, and reads see what has been
-	// written before.
+	// written before. They are empty where a transaction begins with that.
 	lockJob, shareJob string
-	// forUpdate ends a SELECT that locks its row.
+	// forUpdate ends a SELECT that locks the row of the part, named p.
 	forUpdate string
 	// isConflict tells errors after which a transaction is tried again.
 	isConflict func(error) bool
@@ -39,17 +42,15 @@ func dialectNamed(name string) (dialect, error) {
 
 // sqlite has one lock for the whole file. A transaction that reads first and
 // writes later fails if another has written in between, and waiting does not
-// help it; so each begins with a statement that needs the write lock, though it
-// changes nothing. That is BEGIN IMMEDIATE, for any way the host opened the
+// help it; so each begins with the write lock, however the host opened the
 // database. Who finds the lock taken polls for it, and may do so for seconds
 // while others are luckier: so a store lets its writers in one by one, in order.
 func sqlite() dialect {
-	const lock = "DELETE FROM bulkexport_jobs WHERE 1 = 0 AND id = $1"
 	return dialect{
 		migration:  tables("BINARY"),
 		oneWriter:  true,
-		lockJob:    lock,
-		shareJob:   lock,
+		transact:   immediately,
+		read:       undisturbed,
 		isConflict: isBusy,
 	}
 }
@@ -74,10 +75,11 @@ func postgres() dialect {
 	return dialect{
 		// CREATE TABLE IF NOT EXISTS by itself fails if two run at once.
 		migration:  append([]string{"SELECT pg_advisory_xact_lock" + schemaKey}, tables(`"C"`)...),
-		isolation:  sql.LevelReadCommitted,
+		transact:   readCommitted,
+		read:       directly,
 		lockJob:    begin + "pg_advisory_xact_lock" + jobKey,
 		shareJob:   begin + "pg_advisory_xact_lock_shared" + jobKey,
-		forUpdate:  " FOR UPDATE",
+		forUpdate:  " FOR UPDATE OF p",
 		isConflict: isSerializationFailure,
 	}
 }

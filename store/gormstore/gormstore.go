@@ -84,9 +84,9 @@ func New(db *gorm.DB) (*Store, error) {
 // Migrate creates the tables where they do not exist yet. Several processes may
 // do so at once.
 func (s *Store) Migrate(ctx context.Context) error {
-	return s.write(ctx, "migrate", func(tx *sql.Tx) error {
+	return s.write(ctx, "migrate", func(ctx context.Context, db session) error {
 		for _, statement := range s.dialect.migration {
-			if _, err := tx.ExecContext(ctx, statement); err != nil {
+			if _, err := db.ExecContext(ctx, statement); err != nil {
 				return err
 			}
 		}

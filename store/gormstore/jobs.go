@@ -21,8 +21,8 @@ func (s *Store) CreateJob(ctx context.Context, job bulkexport.Job) error {
 	if err != nil {
 		return fmt.Errorf("gormstore: %s: %w", name, err)
 	}
-	return s.write(ctx, name, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, `INSERT INTO bulkexport_jobs
+	return s.write(ctx, name, func(ctx context.Context, db session) error {
+		result, err := db.ExecContext(ctx, `INSERT INTO bulkexport_jobs
 			(id, tenant, state, expires_at, doc) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (id) DO NOTHING`,
 			job.ID, job.Tenant, string(job.State), expiry(job.ExpiresAt), doc)
@@ -44,8 +44,8 @@ func (s *Store) Job(ctx context.Context, id string) (bulkexport.Job, error) {
 		return bulkexport.Job{}, explain(ctx, name, bulkexport.ErrJobNotFound)
 	}
 	var job bulkexport.Job
-	err := s.retry(ctx, name, func() (err error) {
-		job, err = selectJob(ctx, s.db, id)
+	err := s.read(ctx, name, func(ctx context.Context, db session) (err error) {
+		job, err = selectJob(ctx, db, id)
 		return err
 	})
 	return job, err
@@ -57,8 +57,8 @@ func (s *Store) UpdateJob(
 	ctx context.Context, id string, fn func(*bulkexport.Job) error,
 ) (bulkexport.Job, error) {
 	var stored bulkexport.Job
-	err := s.writeJob(ctx, "update job", s.dialect.lockJob, id, func(tx *sql.Tx) error {
-		job, err := selectJob(ctx, tx, id)
+	err := s.writeJob(ctx, "update job", s.dialect.lockJob, id, func(ctx context.Context, db session) error {
+		job, err := selectJob(ctx, db, id)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (s *Store) UpdateJob(
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx,
+		_, err = db.ExecContext(ctx,
 			"UPDATE bulkexport_jobs SET state = $1, expires_at = $2, doc = $3 WHERE id = $4",
 			string(job.State), expiry(job.ExpiresAt), doc, id)
 		if err != nil {
@@ -132,12 +132,12 @@ func (s *Store) DeleteJob(ctx context.Context, id string) error {
 	if !storable(id) {
 		return nil
 	}
-	return s.writeJob(ctx, "delete job", s.dialect.lockJob, id, func(tx *sql.Tx) error {
+	return s.writeJob(ctx, "delete job", s.dialect.lockJob, id, func(ctx context.Context, db session) error {
 		for _, statement := range []string{
 			"DELETE FROM bulkexport_parts WHERE job_id = $1",
 			"DELETE FROM bulkexport_jobs WHERE id = $1",
 		} {
-			if _, err := tx.ExecContext(ctx, statement, id); err != nil {
+			if _, err := db.ExecContext(ctx, statement, id); err != nil {
 				return err
 			}
 		}
@@ -145,14 +145,9 @@ func (s *Store) DeleteJob(ctx context.Context, id string) error {
 	})
 }
 
-// rowQueryer is a pool or a transaction.
-type rowQueryer interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func selectJob(ctx context.Context, q rowQueryer, id string) (bulkexport.Job, error) {
+func selectJob(ctx context.Context, db session, id string) (bulkexport.Job, error) {
 	var doc []byte
-	err := q.QueryRowContext(ctx, "SELECT doc FROM bulkexport_jobs WHERE id = $1", id).Scan(&doc)
+	err := db.QueryRowContext(ctx, "SELECT doc FROM bulkexport_jobs WHERE id = $1", id).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return bulkexport.Job{}, bulkexport.ErrJobNotFound
 	}

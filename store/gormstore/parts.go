@@ -17,18 +17,18 @@ const partsPerInsert = 400
 
 // SetParts implements [bulkexport.JobStore].
 func (s *Store) SetParts(ctx context.Context, jobID string, parts []bulkexport.Part) error {
-	return s.writeJob(ctx, "set parts", s.dialect.lockJob, jobID, func(tx *sql.Tx) error {
-		if _, err := selectJob(ctx, tx, jobID); err != nil {
+	return s.writeJob(ctx, "set parts", s.dialect.lockJob, jobID, func(ctx context.Context, db session) error {
+		if _, err := selectJob(ctx, db, jobID); err != nil {
 			return err
 		}
 		var planned bool
-		err := tx.QueryRowContext(ctx,
+		err := db.QueryRowContext(ctx,
 			"SELECT EXISTS (SELECT 1 FROM bulkexport_parts WHERE job_id = $1)", jobID).Scan(&planned)
 		if err != nil || planned {
 			return err
 		}
 		for batch := range slices.Chunk(parts, partsPerInsert) {
-			if err := insertParts(ctx, tx, jobID, batch); err != nil {
+			if err := insertParts(ctx, db, jobID, batch); err != nil {
 				return err
 			}
 		}
@@ -36,7 +36,7 @@ func (s *Store) SetParts(ctx context.Context, jobID string, parts []bulkexport.P
 	})
 }
 
-func insertParts(ctx context.Context, tx *sql.Tx, jobID string, parts []bulkexport.Part) error {
+func insertParts(ctx context.Context, db session, jobID string, parts []bulkexport.Part) error {
 	var statement strings.Builder
 	statement.WriteString("INSERT INTO bulkexport_parts (job_id, idx, doc) VALUES ")
 	args := []any{jobID}
@@ -51,7 +51,7 @@ func insertParts(ctx context.Context, tx *sql.Tx, jobID string, parts []bulkexpo
 		args = append(args, part.Index, doc)
 		fmt.Fprintf(&statement, "($1, $%d, $%d)", len(args)-1, len(args))
 	}
-	_, err := tx.ExecContext(ctx, statement.String(), args...)
+	_, err := db.ExecContext(ctx, statement.String(), args...)
 	return err
 }
 
@@ -89,12 +89,8 @@ func (s *Store) UpdatePart(
 	fn func(bulkexport.Job, *bulkexport.Part) error,
 ) (bulkexport.Part, error) {
 	var stored bulkexport.Part
-	err := s.writeJob(ctx, "update part", s.dialect.shareJob, jobID, func(tx *sql.Tx) error {
-		job, err := selectJob(ctx, tx, jobID)
-		if err != nil {
-			return err
-		}
-		part, err := selectPart(ctx, tx, jobID, index, s.dialect.forUpdate)
+	err := s.writeJob(ctx, "update part", s.dialect.shareJob, jobID, func(ctx context.Context, db session) error {
+		job, part, err := selectPart(ctx, db, jobID, index, s.dialect.forUpdate)
 		if err != nil {
 			return err
 		}
@@ -105,7 +101,7 @@ func (s *Store) UpdatePart(
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx,
+		_, err = db.ExecContext(ctx,
 			"UPDATE bulkexport_parts SET doc = $1 WHERE job_id = $2 AND idx = $3", doc, jobID, index)
 		if err != nil {
 			return err
@@ -119,17 +115,26 @@ func (s *Store) UpdatePart(
 	return stored, nil
 }
 
+// selectPart returns a part with its job.
 func selectPart(
-	ctx context.Context, tx *sql.Tx, jobID string, index int, lock string,
-) (bulkexport.Part, error) {
-	var doc []byte
-	err := tx.QueryRowContext(ctx,
-		"SELECT doc FROM bulkexport_parts WHERE job_id = $1 AND idx = $2"+lock, jobID, index).Scan(&doc)
+	ctx context.Context, db session, jobID string, index int, lock string,
+) (job bulkexport.Job, part bulkexport.Part, err error) {
+	var jobDoc, partDoc []byte
+	err = db.QueryRowContext(ctx, `SELECT j.doc, p.doc FROM bulkexport_parts p
+		JOIN bulkexport_jobs j ON j.id = p.job_id WHERE p.job_id = $1 AND p.idx = $2`+lock,
+		jobID, index).Scan(&jobDoc, &partDoc)
 	if errors.Is(err, sql.ErrNoRows) {
-		return bulkexport.Part{}, bulkexport.ErrPartNotFound
+		if job, err = selectJob(ctx, db, jobID); err == nil {
+			err = bulkexport.ErrPartNotFound
+		}
+		return job, part, err
 	}
 	if err != nil {
-		return bulkexport.Part{}, err
+		return job, part, err
 	}
-	return decodePart(doc)
+	if job, err = decodeJob(jobDoc); err != nil {
+		return job, part, err
+	}
+	part, err = decodePart(partDoc)
+	return job, part, err
 }

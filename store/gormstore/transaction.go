@@ -2,7 +2,6 @@ package gormstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -23,22 +22,22 @@ func (r refusal) Unwrap() error { return r.error }
 
 // writeJob runs op in a transaction that begins with lock, one of the dialect's
 // statements, for the job.
-func (s *Store) writeJob(
-	ctx context.Context, name, lock, jobID string, op func(*sql.Tx) error,
-) error {
+func (s *Store) writeJob(ctx context.Context, name, lock, jobID string, op operation) error {
 	if !storable(jobID) {
 		return explain(ctx, name, bulkexport.ErrJobNotFound)
 	}
-	return s.write(ctx, name, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, lock, jobID); err != nil {
-			return err
+	return s.write(ctx, name, func(ctx context.Context, db session) error {
+		if lock != "" {
+			if _, err := db.ExecContext(ctx, lock, jobID); err != nil {
+				return err
+			}
 		}
-		return op(tx)
+		return op(ctx, db)
 	})
 }
 
 // write runs op in a transaction.
-func (s *Store) write(ctx context.Context, name string, op func(*sql.Tx) error) error {
+func (s *Store) write(ctx context.Context, name string, op operation) error {
 	if s.dialect.oneWriter {
 		select {
 		case s.turn <- struct{}{}:
@@ -47,17 +46,12 @@ func (s *Store) write(ctx context.Context, name string, op func(*sql.Tx) error) 
 			return explain(ctx, name, ctx.Err())
 		}
 	}
-	return s.retry(ctx, name, func() error {
-		tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: s.dialect.isolation})
-		if err != nil {
-			return err
-		}
-		defer func() { _ = tx.Rollback() }() // does nothing after Commit
-		if err := op(tx); err != nil {
-			return err
-		}
-		return tx.Commit()
-	})
+	return s.retry(ctx, name, func() error { return s.dialect.transact(ctx, s.db, op) })
+}
+
+// read runs op, which only reads.
+func (s *Store) read(ctx context.Context, name string, op operation) error {
+	return s.retry(ctx, name, func() error { return s.dialect.read(ctx, s.db, op) })
 }
 
 // retry runs op again as long as it conflicts with others. Its errors carry the
@@ -95,8 +89,8 @@ func explain(ctx context.Context, name string, err error) error {
 // queryDocs returns one column of documents; NULL is nil.
 func (s *Store) queryDocs(ctx context.Context, name, query string, args ...any) ([][]byte, error) {
 	var docs [][]byte
-	err := s.retry(ctx, name, func() error {
-		rows, err := s.db.QueryContext(ctx, query, args...)
+	err := s.read(ctx, name, func(ctx context.Context, db session) error {
+		rows, err := db.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
