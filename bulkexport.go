@@ -195,6 +195,7 @@ type Exporter struct {
 	types  map[string]bool
 	log    *slog.Logger
 	leases leaseWatch
+	polled standings
 
 	mu      sync.Mutex
 	stop    context.CancelFunc // ends what runs in the background; nil before Start
@@ -214,8 +215,13 @@ func New(cfg Config) (*Exporter, error) {
 	for _, name := range cfg.ResourceTypes {
 		types[name] = true
 	}
+	e := &Exporter{types: types, log: cfg.Logger}
+	if revisions, ok := cfg.Store.(StoreRevisions); ok {
+		e.polled.revisions = timedRevisions{revisions}
+	}
 	cfg.Store = timedStore{cfg.Store}
-	return &Exporter{cfg: cfg, types: types, log: cfg.Logger}, nil
+	e.cfg = cfg
+	return e, nil
 }
 
 func (e *Exporter) now() time.Time { return e.cfg.Now().UTC() }

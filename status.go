@@ -13,7 +13,8 @@ import (
 
 // Status is what a client may know of its job.
 type Status struct {
-	// Job is the job. Look at Job.State first.
+	// Job is the job. Look at Job.State first. What it points to is shared with
+	// others, and not to be changed.
 	Job Job
 	// Progress is how far the export is.
 	Progress Progress
@@ -53,6 +54,39 @@ func (e *Exporter) Status(ctx context.Context, access Access, jobID string) (Sta
 // Access, "allowPartialManifests"). A page that can never be is
 // [ErrFileNotFound]; one that may come is not Ready.
 func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, number int) (Status, error) {
+	if !ValidJobID(jobID) {
+		return Status{}, ErrJobNotFound
+	}
+	now, known, err := e.polled.look(ctx, jobID)
+	if err != nil {
+		return Status{}, fmt.Errorf("read revision of job %s: %w", jobID, err)
+	}
+	if known && number == 1 {
+		return e.running(access, now)
+	}
+	return e.readStatus(ctx, access, jobID, number, now.revision)
+}
+
+// running returns the status of an export that has not ended and has no page to
+// show.
+func (e *Exporter) running(access Access, is standing) (Status, error) {
+	switch now := e.now(); {
+	case !is.job.visibleTo(access.Caller, now):
+		return Status{}, ErrJobNotFound
+	case !covers(access, is.job):
+		return Status{}, ErrForbidden
+	default:
+		return Status{
+			Job: is.job, Page: 1, More: is.more,
+			Progress: is.progress, RetryAfter: retryAfter(is.job, is.progress, now), Retrying: is.retrying,
+		}, nil
+	}
+}
+
+// readStatus reads job and parts, which are at least of the revision.
+func (e *Exporter) readStatus(
+	ctx context.Context, access Access, jobID string, number int, revision int64,
+) (Status, error) {
 	job, err := e.job(ctx, access, jobID)
 	if err != nil {
 		return Status{}, err
@@ -85,6 +119,9 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 	status.Retrying = job.failing() || slices.ContainsFunc(parts, func(p Part) bool { return !p.Done && p.failing() })
 	if status.Ready && job.PublishedAt.IsZero() {
 		return e.publish(ctx, access, status)
+	}
+	if number == 1 && !status.Ready {
+		e.polled.note(standing{revision, job, status.Progress, status.Retrying, status.More})
 	}
 	return status, nil
 }

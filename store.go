@@ -73,6 +73,16 @@ type JobStore interface {
 	UpdatePart(ctx context.Context, jobID string, index int, fn func(Job, *Part) error) (Part, error)
 }
 
+// StoreRevisions is implemented by a [JobStore] that can tell, for less than it
+// takes to read it, whether anything of a job has changed. With it most polls of
+// a running export read neither the job nor its parts.
+type StoreRevisions interface {
+	// Revision returns a number that grows with each UpdateJob, UpdatePart and
+	// SetParts of the job that stores something, for as long as the job is there.
+	// Absent is [ErrJobNotFound].
+	Revision(ctx context.Context, id string) (int64, error)
+}
+
 // JobFilter selects jobs. Zero fields select all.
 type JobFilter struct {
 	// States selects jobs in one of these states.

@@ -70,3 +70,13 @@ func (s timedStore) UpdatePart(
 	defer cancel()
 	return s.store.UpdatePart(ctx, jobID, index, fn)
 }
+
+// timedRevisions are revisions that are told in time.
+type timedRevisions struct{ store StoreRevisions }
+
+// Revision implements [StoreRevisions].
+func (s timedRevisions) Revision(ctx context.Context, id string) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.Revision(ctx, id)
+}

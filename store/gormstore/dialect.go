@@ -13,12 +13,17 @@ import (
 type dialect struct {
 	// migration creates the tables, in one transaction.
 	migration []string
+	// hasRevision asks whether the table of that name has a column revision.
+	hasRevision string
 	// oneWriter has the writing transactions of a store wait for each other.
 	oneWriter bool
 	// transact runs a function in a transaction.
 	transact func(ctx context.Context, pool *sql.DB, op operation) error
 	// read runs a function on a connection, without one.
 	read func(ctx context.Context, pool *sql.DB, op operation) error
+	// prepares is true where it is worth while, and safe, to prepare statements: not
+	// where a pooler may hand each transaction another session.
+	prepares bool
 	// lockJob and shareJob come first in every transaction that writes, with the id
 	// of the job as argument. From then on nobody else, or nobody else but those
 	// who share it, writes anything of the job, and reads see what has been
@@ -47,11 +52,13 @@ func dialectNamed(name string) (dialect, error) {
 // while others are luckier: so a store lets its writers in one by one, in order.
 func sqlite() dialect {
 	return dialect{
-		migration:  tables("BINARY"),
-		oneWriter:  true,
-		transact:   immediately,
-		read:       undisturbed,
-		isConflict: isBusy,
+		migration:   tables("BINARY"),
+		hasRevision: "SELECT EXISTS (SELECT 1 FROM pragma_table_info($1) WHERE name = 'revision')",
+		oneWriter:   true,
+		transact:    immediately,
+		read:        undisturbed,
+		prepares:    true,
+		isConflict:  isBusy,
 	}
 }
 
@@ -74,7 +81,9 @@ func postgres() dialect {
 	)
 	return dialect{
 		// CREATE TABLE IF NOT EXISTS by itself fails if two run at once.
-		migration:  append([]string{"SELECT pg_advisory_xact_lock" + schemaKey}, tables(`"C"`)...),
+		migration: append([]string{"SELECT pg_advisory_xact_lock" + schemaKey}, tables(`"C"`)...),
+		hasRevision: `SELECT EXISTS (SELECT 1 FROM pg_attribute
+			WHERE attrelid = $1::text::regclass AND attname = 'revision' AND NOT attisdropped)`,
 		transact:   readCommitted,
 		read:       directly,
 		lockJob:    begin + "pg_advisory_xact_lock" + jobKey,
@@ -84,8 +93,8 @@ func postgres() dialect {
 	}
 }
 
-// tables has columns for what is looked up; doc is the record. The collation
-// orders ids by their bytes.
+// tables has columns for what is looked up; doc is the record, revision how often
+// it was stored anew. The collation orders ids by their bytes.
 func tables(collation string) []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS bulkexport_jobs (
@@ -93,12 +102,14 @@ func tables(collation string) []string {
 			tenant     text NOT NULL,
 			state      text NOT NULL,
 			expires_at bigint, -- microseconds since 1970
+			revision   bigint NOT NULL DEFAULT 0,
 			doc        text NOT NULL
 		)`,
 		`CREATE TABLE IF NOT EXISTS bulkexport_parts (
-			job_id text NOT NULL,
-			idx    bigint NOT NULL,
-			doc    text NOT NULL,
+			job_id   text NOT NULL,
+			idx      bigint NOT NULL,
+			revision bigint NOT NULL DEFAULT 1,
+			doc      text NOT NULL,
 			PRIMARY KEY (job_id, idx)
 		)`,
 	}

@@ -49,7 +49,10 @@ import (
 	"github.com/bulkexport/bulkexport"
 )
 
-var _ bulkexport.JobStore = (*Store)(nil)
+var (
+	_ bulkexport.JobStore       = (*Store)(nil)
+	_ bulkexport.StoreRevisions = (*Store)(nil)
+)
 
 // Store is a [bulkexport.JobStore] in the tables bulkexport_jobs and
 // bulkexport_parts. It is safe for concurrent use.
@@ -60,10 +63,13 @@ type Store struct {
 	db      *sql.DB
 	dialect dialect
 	turn    chan struct{} // full while a transaction writes, if there may be but one
+
+	revision prepared
 }
 
 // New returns a store in the database that db is connected to. The host goes on
-// to own db: it closes it after the last use of the store. New does not use the
+// to own db: it closes it after the last use of the store. One store is enough for
+// each db: on SQLite it leaves a statement prepared on its connections. New does not use the
 // connection; the tables must exist when the first other method is called, see
 // [Store.Migrate].
 func New(db *gorm.DB) (*Store, error) {
@@ -81,8 +87,8 @@ func New(db *gorm.DB) (*Store, error) {
 	return &Store{db: pool, dialect: dialect, turn: make(chan struct{}, 1)}, nil
 }
 
-// Migrate creates the tables where they do not exist yet. Several processes may
-// do so at once.
+// Migrate creates the tables where they do not exist yet, and adds what those of
+// earlier versions lack. Several processes may do so at once.
 func (s *Store) Migrate(ctx context.Context) error {
 	return s.write(ctx, "migrate", func(ctx context.Context, db session) error {
 		for _, statement := range s.dialect.migration {
@@ -90,6 +96,23 @@ func (s *Store) Migrate(ctx context.Context) error {
 				return err
 			}
 		}
-		return nil
+		return s.addRevisions(ctx, db)
 	})
+}
+
+func (s *Store) addRevisions(ctx context.Context, db session) error {
+	for table, first := range map[string]string{"bulkexport_jobs": "0", "bulkexport_parts": "1"} {
+		var there bool
+		if err := db.QueryRowContext(ctx, s.dialect.hasRevision, table).Scan(&there); err != nil {
+			return err
+		}
+		if there {
+			continue
+		}
+		_, err := db.ExecContext(ctx, "ALTER TABLE "+table+" ADD COLUMN revision bigint NOT NULL DEFAULT "+first)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

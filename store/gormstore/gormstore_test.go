@@ -92,6 +92,7 @@ func testBoth(t *testing.T, open newDatabase) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, newDatabase){
 		"migrate at once":             testMigrateAtOnce,
+		"migrate earlier tables":      testMigrateEarlierTables,
 		"reads do not wait":           testReadsDoNotWait,
 		"a refusal is not a conflict": testRefusalIsNotAConflict,
 	} {

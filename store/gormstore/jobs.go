@@ -70,7 +70,8 @@ func (s *Store) UpdateJob(
 			return err
 		}
 		_, err = db.ExecContext(ctx,
-			"UPDATE bulkexport_jobs SET state = $1, expires_at = $2, doc = $3 WHERE id = $4",
+			`UPDATE bulkexport_jobs SET state = $1, expires_at = $2, doc = $3, revision = revision + 1
+			WHERE id = $4`,
 			string(job.State), expiry(job.ExpiresAt), doc, id)
 		if err != nil {
 			return err

@@ -56,3 +56,27 @@ func TestMigrateKeepsJobs(t *testing.T) {
 	_, err := openStore(t, db).Job(t.Context(), "a")
 	require.NoError(t, err)
 }
+
+// testMigrateEarlierTables begins with the tables that had no revisions.
+func testMigrateEarlierTables(t *testing.T, open newDatabase) {
+	t.Helper()
+	db := openDB(t, open(t))
+	for _, statement := range []string{
+		"CREATE TABLE bulkexport_jobs (id text NOT NULL PRIMARY KEY, tenant text NOT NULL, state text NOT NULL, " +
+			"expires_at bigint, doc text NOT NULL)",
+		"CREATE TABLE bulkexport_parts (job_id text NOT NULL, idx bigint NOT NULL, doc text NOT NULL, " +
+			"PRIMARY KEY (job_id, idx))",
+		`INSERT INTO bulkexport_jobs VALUES ('a', '', 'running', NULL, '{"id":"a"}')`,
+		`INSERT INTO bulkexport_parts VALUES ('a', 0, '{"index":0}')`,
+	} {
+		require.NoError(t, db.Exec(statement).Error)
+	}
+	store := openStore(t, db)
+	before, err := store.Revision(t.Context(), "a")
+	require.NoError(t, err)
+	_, err = store.UpdatePart(t.Context(), "a", 0, func(bulkexport.Job, *bulkexport.Part) error { return nil })
+	require.NoError(t, err)
+	after, err := store.Revision(t.Context(), "a")
+	require.NoError(t, err)
+	require.Greater(t, after, before)
+}

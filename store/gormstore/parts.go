@@ -102,7 +102,8 @@ func (s *Store) UpdatePart(
 			return err
 		}
 		_, err = db.ExecContext(ctx,
-			"UPDATE bulkexport_parts SET doc = $1 WHERE job_id = $2 AND idx = $3", doc, jobID, index)
+			"UPDATE bulkexport_parts SET doc = $1, revision = revision + 1 WHERE job_id = $2 AND idx = $3",
+			doc, jobID, index)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,10 @@ import (
 	"github.com/bulkexport/bulkexport"
 )
 
-var _ bulkexport.JobStore = (*Store)(nil)
+var (
+	_ bulkexport.JobStore       = (*Store)(nil)
+	_ bulkexport.StoreRevisions = (*Store)(nil)
+)
 
 // Store is a [bulkexport.JobStore] in memory. It is safe for concurrent use.
 // Functions that are given to updates run one at a time, whatever the job.
@@ -30,8 +33,9 @@ type Store struct {
 // record is a job with its parts in order of Index. Nothing in it is shared
 // with a caller.
 type record struct {
-	job   bulkexport.Job
-	parts []bulkexport.Part
+	job      bulkexport.Job
+	parts    []bulkexport.Part
+	revision int64
 }
 
 // New returns an empty store.
@@ -80,6 +84,7 @@ func (s *Store) UpdateJob(
 		return bulkexport.Job{}, err
 	}
 	rec.job = cloneJob(job)
+	rec.revision++
 	return cloneJob(job), nil
 }
 
@@ -127,6 +132,7 @@ func (s *Store) SetParts(ctx context.Context, jobID string, parts []bulkexport.P
 	}
 	rec.parts = cloneParts(parts)
 	slices.SortFunc(rec.parts, func(a, b bulkexport.Part) int { return cmp.Compare(a.Index, b.Index) })
+	rec.revision++
 	return nil
 }
 
@@ -161,7 +167,19 @@ func (s *Store) UpdatePart(
 		return bulkexport.Part{}, err
 	}
 	rec.parts[index] = clonePart(part)
+	rec.revision++
 	return clonePart(part), nil
+}
+
+// Revision implements [bulkexport.StoreRevisions].
+func (s *Store) Revision(ctx context.Context, id string) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec, err := s.find(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("memstore: get revision: %w", err)
+	}
+	return rec.revision, nil
 }
 
 // find is to be called with s.mu held. It looks at the context too, since that

@@ -24,6 +24,7 @@ type faulty struct {
 	setParts   func(context.Context, string, []bulkexport.Part) error
 	parts      func(context.Context, string) ([]bulkexport.Part, error)
 	updatePart func(context.Context, string, int, partUpdate) (bulkexport.Part, error)
+	revision   func(context.Context, string) (int64, error)
 }
 
 type (
@@ -53,6 +54,7 @@ func over(m *memstore.Store, fault func(*faulty)) *faulty {
 	s := &faulty{
 		Store: m, createJob: m.CreateJob, job: m.Job, updateJob: m.UpdateJob, jobs: m.Jobs,
 		deleteJob: m.DeleteJob, setParts: m.SetParts, parts: m.Parts, updatePart: m.UpdatePart,
+		revision: m.Revision,
 	}
 	fault(s)
 	return s
@@ -73,6 +75,8 @@ func (s *faulty) UpdateJob(ctx context.Context, id string, fn jobUpdate) (bulkex
 func (s *faulty) Jobs(ctx context.Context, f bulkexport.JobFilter) ([]bulkexport.Job, error) {
 	return s.jobs(ctx, f)
 }
+
+func (s *faulty) Revision(ctx context.Context, id string) (int64, error) { return s.revision(ctx, id) }
 
 func (s *faulty) DeleteJob(ctx context.Context, id string) error { return s.deleteJob(ctx, id) }
 
@@ -126,7 +130,7 @@ func linger() { <-time.After(time.Millisecond) }
 
 func brokenStores() []brokenStore {
 	return slices.Concat(forgetfulStores(), confusedStores(), wrongLists(), wrongPlans(),
-		leakyStores(), stubbornStores(), racyStores(), separateStores(), subtleStores())
+		leakyStores(), stubbornStores(), racyStores(), separateStores(), subtleStores(), unrevisedStores())
 }
 
 func forgetfulStores() []brokenStore {

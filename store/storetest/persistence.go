@@ -8,6 +8,7 @@ func persistenceCases() []testCase {
 	return []testCase{
 		{Persistence, "another store sees everything", both(reopenAll)},
 		{Persistence, "both stores see each other's changes", both(seeEachOther)},
+		{Persistence, "a revision grows with what another store changes", ofRevisions(reviseByRival)},
 		{Persistence, "random calls on stores that come and go are answered as by one", randomSequences},
 	}
 }

@@ -75,6 +75,9 @@ const (
 	// Sequences: random calls, one after the other, are answered as a model of the
 	// contract answers them.
 	Sequences Category = "sequences"
+	// Revisions: a store that is a [bulkexport.StoreRevisions] notices each change.
+	// All others need not skip it.
+	Revisions Category = "revisions"
 	// Sharing: the cases of Atomicity, with calls spread over two stores over
 	// the same data, as two processes would make them.
 	Sharing Category = "sharing"
@@ -197,6 +200,6 @@ func allCases() []testCase {
 	return slices.Concat(
 		basicCases(), absentCases(), copyCases(), timeCases(), refusalCases(), hostileCases(),
 		filterCases(), planCases(), deletionCases(), cancellationCases(), sequenceCases(),
-		atomic, persistenceCases(), shared,
+		revisionCases(), atomic, persistenceCases(), shared,
 	)
 }
