@@ -51,24 +51,48 @@ func (e *Exporter) CleanUp(ctx context.Context) (Storage, error) {
 // dropOrphans cleans up one job. Trouble is only logged: the next clean-up does
 // the same.
 func (e *Exporter) dropOrphans(ctx context.Context, jobID string) {
+	e.tryToClean(ctx, jobID, func(inventory SinkInventory) error {
+		return e.cleanJob(ctx, inventory, jobID, &Storage{})
+	})
+}
+
+// dropUnnamed is dropOrphans for a job that has just been completed.
+func (e *Exporter) dropUnnamed(ctx context.Context, job Job, parts []Part) {
+	e.tryToClean(ctx, job.ID, func(inventory SinkInventory) error {
+		files, err := filesOf(ctx, inventory, job.ID)
+		if err != nil {
+			return err
+		}
+		return cleanFiles(ctx, inventory, job, parts, files, &Storage{})
+	})
+}
+
+func (e *Exporter) tryToClean(ctx context.Context, jobID string, clean func(SinkInventory) error) {
 	inventory, ok := e.cfg.Sink.(SinkInventory)
 	if !ok {
 		return
 	}
-	if err := e.cleanJob(ctx, inventory, jobID, &Storage{}); err != nil && ctx.Err() == nil {
+	if err := clean(inventory); err != nil && ctx.Err() == nil {
 		e.log.WarnContext(ctx, "remove orphaned files; the next clean-up will", "job", jobID, "error", err)
 	}
+}
+
+func filesOf(ctx context.Context, inventory SinkInventory, jobID string) (files []StoredFile, err error) {
+	for file, err := range inventory.Files(ctx, jobID) {
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
 }
 
 // cleanJob lists the files before it reads the job: every file that it has seen
 // was begun under a claim that it then sees too.
 func (e *Exporter) cleanJob(ctx context.Context, inventory SinkInventory, jobID string, sum *Storage) error {
-	var files []StoredFile
-	for file, err := range inventory.Files(ctx, jobID) {
-		if err != nil {
-			return err
-		}
-		files = append(files, file)
+	files, err := filesOf(ctx, inventory, jobID)
+	if err != nil {
+		return err
 	}
 	job, err := e.cfg.Store.Job(ctx, jobID)
 	if errors.Is(err, ErrJobNotFound) {
@@ -84,6 +108,13 @@ func (e *Exporter) cleanJob(ctx context.Context, inventory SinkInventory, jobID 
 	if err != nil {
 		return fmt.Errorf("read parts of job %s: %w", jobID, err)
 	}
+	return cleanFiles(ctx, inventory, job, parts, files, sum)
+}
+
+// cleanFiles removes those of the files that the job will never name.
+func cleanFiles(
+	ctx context.Context, inventory SinkInventory, job Job, parts []Part, files []StoredFile, sum *Storage,
+) error {
 	var trouble troubles
 	kept := int64(0)
 	named := namesOf(job, parts)
@@ -93,7 +124,7 @@ func (e *Exporter) cleanJob(ctx context.Context, inventory SinkInventory, jobID 
 			sum.Bytes += file.Size
 			continue
 		}
-		if err := inventory.DeleteFile(ctx, jobID, file.Name); err != nil {
+		if err := inventory.DeleteFile(ctx, job.ID, file.Name); err != nil {
 			trouble.add(err)
 			continue
 		}

@@ -122,9 +122,10 @@ func (e *Exporter) plan(ctx context.Context, job Job, step func()) (Job, []Part,
 		return job, nil, fmt.Errorf("store plan: %w", err)
 	}
 	running, err := store.UpdateJob(ctx, job.ID, func(j *Job) error { return j.run(job.Attempt, e.now()) })
-	if err != nil {
-		return job, nil, err
+	if err != nil || job.Attempt == 1 {
+		return running, planned, err
 	}
+	// An earlier attempt may have stored its plan, which stays.
 	parts, err := store.Parts(ctx, job.ID)
 	return running, parts, err
 }
@@ -183,24 +184,50 @@ func (e *Exporter) recording(ctx context.Context) (context.Context, context.Canc
 	return context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 }
 
-// performFinish completes a job whose parts are all done.
+// performFinish completes a job whose parts are all done. Nothing changes these
+// any more.
 func (e *Exporter) performFinish(ctx context.Context, task Task) error {
-	job, err := e.cfg.Store.Job(ctx, task.JobID)
-	if err != nil {
-		return err
-	}
 	parts, err := e.cfg.Store.Parts(ctx, task.JobID)
-	if err != nil {
+	switch {
+	case err != nil:
+		return err
+	case len(parts) == 0:
+		return e.finishEmpty(ctx, task.JobID)
+	case slices.ContainsFunc(parts, func(p Part) bool { return !p.Done }):
+		return e.finishOpen(ctx, task.JobID)
+	}
+	return e.complete(ctx, task.JobID, parts)
+}
+
+// finishOpen is for a job with something still to be done.
+func (e *Exporter) finishOpen(ctx context.Context, jobID string) error {
+	job, err := e.cfg.Store.Job(ctx, jobID)
+	if err == nil && job.overdue(e.now()) {
+		err = errOverdue
+	}
+	return err
+}
+
+// finishEmpty completes a job that has no parts, but not one that has none yet:
+// the parts of a job that was seen to run are stored.
+func (e *Exporter) finishEmpty(ctx context.Context, jobID string) error {
+	job, err := e.cfg.Store.Job(ctx, jobID)
+	switch {
+	case err != nil:
+		return err
+	case job.State == JobAccepted:
+		return e.finishOpen(ctx, jobID)
+	}
+	parts, err := e.cfg.Store.Parts(ctx, jobID)
+	if err != nil || len(parts) > 0 {
 		return err
 	}
-	if slices.ContainsFunc(parts, func(p Part) bool { return !p.Done }) || job.State == JobAccepted {
-		if job.overdue(e.now()) {
-			return errOverdue
-		}
-		return nil
-	}
+	return e.complete(ctx, jobID, parts)
+}
+
+func (e *Exporter) complete(ctx context.Context, jobID string, parts []Part) error {
 	late, size := lateErrors(parts), sizeOf(parts)
-	job, err = e.cfg.Store.UpdateJob(ctx, task.JobID, func(j *Job) error {
+	job, err := e.cfg.Store.UpdateJob(ctx, jobID, func(j *Job) error {
 		if late && !j.PublishedAt.IsZero() {
 			return errLateError
 		}
@@ -211,7 +238,7 @@ func (e *Exporter) performFinish(ctx context.Context, task Task) error {
 	}
 	e.logCompleted(ctx, job, parts)
 	e.cfg.Observer.jobEnded(ctx, job)
-	e.dropOrphans(ctx, job.ID)
+	e.dropUnnamed(ctx, job, parts)
 	return nil
 }
 
