@@ -29,23 +29,24 @@ type standings struct {
 }
 
 // look returns what is known of a job, and whether that is how it is now. In any
-// case it has the revision that there was during the call.
-func (s *standings) look(ctx context.Context, jobID string) (now standing, known bool, err error) {
+// case it has a revision that there was before or during the call. Trouble with
+// the store, or no such job, is for the read that follows to find.
+func (s *standings) look(ctx context.Context, jobID string) (now standing, known bool) {
 	if s.revisions.store == nil {
-		return standing{}, false, nil
+		return standing{}, false
 	}
 	revision, err := s.revisions.Revision(ctx, jobID)
 	if err != nil {
-		return standing{}, false, err
+		return standing{}, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, known = s.byJob[jobID]
 	if known && now.revision == revision {
-		return now, true, nil
+		return now, true
 	}
 	delete(s.byJob, jobID)
-	return standing{revision: revision}, false, nil
+	return standing{revision: revision}, false
 }
 
 // note remembers what was read after a look. What is newer than its revision is

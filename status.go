@@ -57,10 +57,7 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 	if !ValidJobID(jobID) {
 		return Status{}, ErrJobNotFound
 	}
-	now, known, err := e.polled.look(ctx, jobID)
-	if err != nil {
-		return Status{}, fmt.Errorf("read revision of job %s: %w", jobID, err)
-	}
+	now, known := e.polled.look(ctx, jobID)
 	if known && number == 1 {
 		return e.running(access, now)
 	}

@@ -33,6 +33,7 @@ func clonePart(part bulkexport.Part) bulkexport.Part {
 	part.Files = slices.Clone(part.Files)
 	for i := range part.Files {
 		part.Files[i].Severities = maps.Clone(part.Files[i].Severities)
+		part.Files[i].Gzip = slices.Clone(part.Files[i].Gzip)
 	}
 	toUTC(&part.LeaseUntil, &part.RetryAt)
 	return part
