@@ -267,7 +267,7 @@ func (a *attempt) judge(ctx context.Context, r Resource, err error, judge judgeF
 	case a.part.Kind != PartBlocks && bytes.Equal(r.Key, a.add.cursor):
 		return verdict{}, sourceFault("read %s: two resources have the same key", a.part.Type)
 	case fault != nil:
-		return verdict{fault: fault}, nil
+		return verdict{fault: fault}, nil //nolint:nilerr // it concerns the resource only
 	}
 	return judge(ctx, r)
 }
