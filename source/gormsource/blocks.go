@@ -112,17 +112,15 @@ func (r *Repository) owners(ctx context.Context, v *view) (func(limit int) ([]ow
 }
 
 func (r *Repository) ownersInOrder(ctx context.Context, v *view) func(limit int) ([]owner, error) {
-	s := r.selection(v)
-	s.body = column("id")
-	var b batch
+	ids := reader{session: r.session, selection: r.selection(v)}
+	ids.body = column("id")
 	var owners []owner
 	return func(limit int) ([]owner, error) {
 		owners = owners[:0]
-		if err := r.read(ctx, s, limit, &b); err != nil || len(b.rows) == 0 {
+		if err := ids.next(ctx, limit); err != nil {
 			return nil, err
 		}
-		s.after = b.lastKey()
-		err := b.each(ctx, func(key, id []byte) error {
+		err := ids.each(ctx, func(key, id []byte) error {
 			seq, err := parseKey(key)
 			owners = append(owners, owner{string(id), seq})
 			return err

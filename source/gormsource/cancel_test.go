@@ -63,14 +63,16 @@ const (
 // would never end.
 func TestSQLiteSlowRead(t *testing.T) {
 	t.Parallel()
-	for name, elsewhere := range map[string]bool{"here": false, "elsewhere": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db := openSQLite(t)
-			pool, err := db.DB()
-			require.NoError(t, err)
-			deleteInSlowRead(t, db, endlessView, elsewhere, func() bool { return pool.Stats().InUse > 0 })
-		})
+	for rows, open := range map[string]database{"at once": openSQLite, "by the driver": openSQLiteByDriver} {
+		for name, elsewhere := range map[string]bool{"here": false, "elsewhere": true} {
+			t.Run(rows+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				db := open(t)
+				pool, err := db.DB()
+				require.NoError(t, err)
+				deleteInSlowRead(t, db, endlessView, elsewhere, func() bool { return pool.Stats().InUse > 0 })
+			})
+		}
 	}
 }
 

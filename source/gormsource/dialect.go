@@ -22,6 +22,8 @@ type dialect struct {
 	// conn runs fn, which may run several times until it reads a row, on a
 	// connection.
 	conn func(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error
+	// manyRows, if not nil, is to be asked first.
+	manyRows *manyRows
 	// now returns a time at which every transaction that began before it is over.
 	// It waits for that so long, and longer where it must.
 	now func(ctx context.Context, pool *sql.DB, wait time.Duration) (time.Time, error)
@@ -32,9 +34,9 @@ type dialect struct {
 	brackets, list, inside, byOrder, byID string
 	// collationByID goes with the tenant where the index by id is to be used.
 	collationByID string
-	// places goes through versions of which the place is known, as r, and the
-	// position in the lists, as m.key.
-	places func(d dialect, tenant string, types, seqs []string) *nested
+	// places goes through versions of which the place is known, by a list of types
+	// and one of numbers, as r, and the position in the lists, as m.key.
+	places func(d dialect, tenant, types, seqs string) *nested
 
 	// Of a Repository:
 	schema []string
@@ -63,6 +65,7 @@ func sqliteDialect() dialect {
 		timestamps: func(c clause.Column) lastUpdated { return textTime{c} },
 		textTimes:  true,
 		conn:       sqliteConn,
+		manyRows:   &manyRows{},
 		now:        sqliteNow,
 		brackets:   "[]",
 		list:       "json_each(?) AS m",

@@ -51,10 +51,21 @@ func tests() map[string]func(t *testing.T, open database) {
 
 func TestSQLite(t *testing.T) {
 	t.Parallel()
+	testSQLite(t, openSQLite)
+}
+
+// TestSQLiteByDriver is for where rows do not come at once: what is read must be
+// the same.
+func TestSQLiteByDriver(t *testing.T) {
+	t.Parallel()
+	testSQLite(t, openSQLiteByDriver)
+}
+
+func testSQLite(t *testing.T, open database) {
 	for name, run := range tests() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, openSQLite)
+			run(t, open)
 		})
 	}
 }

@@ -3,6 +3,8 @@ package gormsource_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
+	"database/sql/driver"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -23,8 +25,56 @@ type database func(t testing.TB) *gorm.DB
 
 func openSQLite(t testing.TB) *gorm.DB {
 	t.Helper()
+	return open(t, sqlite.Open(sqliteDSN(t)))
+}
+
+// openSQLiteByDriver has rows read by way of database/sql.
+func openSQLiteByDriver(t testing.TB) *gorm.DB {
+	t.Helper()
+	return open(t, sqlite.New(sqlite.Config{Conn: byDriver(t, sqliteDSN(t))}))
+}
+
+func sqliteDSN(t testing.TB) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "test.db")
-	return open(t, sqlite.Open("file:"+file+"?_journal_mode=WAL&_synchronous=OFF&_busy_timeout=20000"))
+	return "file:" + file + "?_journal_mode=WAL&_synchronous=OFF&_busy_timeout=20000"
+}
+
+// byDriver makes a pool of connections like those of a tracing driver: not the
+// SQLite driver's own.
+func byDriver(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	own, err := sql.Open("sqlite3", dsn)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, own.Close()) }()
+	return sql.OpenDB(sqliteConnector{own.Driver(), dsn})
+}
+
+type sqliteConnector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	inner, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	return wrappedSQLite{inner.(sqliteConn)}, nil
+}
+
+func (c sqliteConnector) Driver() driver.Driver { return c.driver }
+
+type wrappedSQLite struct{ sqliteConn }
+
+// sqliteConn is what the SQLite driver's connections can.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.Pinger
+	driver.QueryerContext
 }
 
 // openPostgres gives each test a schema of its own in one database.

@@ -63,14 +63,14 @@ func (n *nested) selecting(columns string) (string, []any) {
 }
 
 // On SQLite the place is the row's number.
-func sqlitePlaces(d dialect, _ string, _, seqs []string) *nested {
-	return d.over(seqs).inside(resourcesTable, "r", "r.seq = CAST(m.value AS BIGINT)")
+func sqlitePlaces(d dialect, _, _, seqs string) *nested {
+	return d.nested(d.list, seqs).inside(resourcesTable, "r", "r.seq = CAST(m.value AS BIGINT)")
 }
 
-func postgresPlaces(d dialect, tenant string, types, seqs []string) *nested {
+func postgresPlaces(d dialect, tenant, types, seqs string) *nested {
 	const list = `(SELECT type, seq, key - 1 AS key
 		FROM unnest(?::text[], ?::bigint[]) WITH ORDINALITY AS u (type, seq, key)) AS m`
-	return d.nested(list, d.listOf(types), d.listOf(seqs)).
+	return d.nested(list, types, seqs).
 		inside(resourcesTable, "r", "r.tenant = ? AND r.type = m.type AND r.seq = m.seq", tenant)
 }
 

@@ -1,10 +1,9 @@
 package gormsource
 
 import (
-	"bytes"
 	"context"
-	"database/sql"
 	"errors"
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -13,27 +12,6 @@ import (
 
 	"github.com/bulkexport/bulkexport"
 )
-
-// A stream reads in batches. Each is one statement that goes on after the last
-// key, and is copied to memory before the consumer sees the first row of it. So
-// while the consumer works, which may be for long, no connection of the pool is
-// taken, no snapshot keeps SQLite from checkpoints or PostgreSQL from vacuum,
-// no writer waits, and nothing is left to free when the consumer stops.
-//
-// As measured on both databases, this costs up to a tenth more than a single
-// statement over all rows that is consumed as it runs; with batches below 1 MiB
-// it is more, above it is not less.
-const (
-	firstBatch = 64 // rows
-	batchBytes = 1 << 20
-	// batchMaxBytes ends a batch whose rows are larger than those before.
-	batchMaxBytes = 8 << 20
-)
-
-// nextBatch returns how many rows to ask for after so many of that size.
-func nextBatch(rows, size int) int {
-	return max(1, min(4*rows, rows*batchBytes/max(size, 1)))
-}
 
 // selection is what a query means for one table.
 type selection struct {
@@ -101,11 +79,11 @@ func (s *selection) inKeyOrder(query *gorm.DB, columns ...clause.Column) *gorm.D
 
 // stream yields the selected rows in key order.
 func (db session) stream(ctx context.Context, s selection, yield func(bulkexport.Resource, error) bool) {
-	var b batch
-	for limit := firstBatch; ; limit = nextBatch(len(b.rows), len(b.bytes)) {
-		err := db.read(ctx, s, limit, &b)
+	r := reader{session: db, selection: s}
+	for limit := firstBatch; ; limit = nextBatch(len(r.Rows), len(r.Bytes)) {
+		err := r.next(ctx, limit)
 		if err == nil {
-			err = b.each(ctx, func(key, body []byte) error { return s.yield(ctx, key, body, yield) })
+			err = r.each(ctx, func(key, body []byte) error { return s.yield(ctx, key, body, yield) })
 		}
 		switch {
 		case errors.Is(err, errStopped):
@@ -113,10 +91,9 @@ func (db session) stream(ctx context.Context, s selection, yield func(bulkexport
 		case err != nil:
 			yield(bulkexport.Resource{}, wrap(ctx, "read "+s.resourceType, err))
 			return
-		case b.last:
+		case r.last:
 			return
 		}
-		s.after = b.lastKey()
 	}
 }
 
@@ -143,88 +120,67 @@ func stoppedUnless(goOn bool) error {
 	return errStopped
 }
 
-// read fills the batch with the next rows, but for what is beyond its bounds.
-func (db session) read(ctx context.Context, s selection, limit int, b *batch) error {
-	query, err := s.query(ctx, db.gorm)
-	if err != nil {
+// reader reads a selection batch by batch.
+type reader struct {
+	session
+	selection
+	batch
+
+	// The statement, and the place of the key to go on after among its arguments,
+	// or -1.
+	text  string
+	args  []any
+	place int
+	limit int
+}
+
+// next fills the batch with the next rows, but for what is beyond its bounds.
+func (r *reader) next(ctx context.Context, limit int) error {
+	if len(r.Rows) > 0 {
+		r.after = r.lastKey()
+	}
+	limit = roundDown(limit)
+	if err := r.prepare(ctx, limit); err != nil {
 		return err
 	}
-	text, args, err := statement(s.inKeyOrder(query, s.key, s.body).Limit(limit))
-	if err != nil {
-		return err
-	}
-	err = db.fill(ctx, text, args, b)
-	b.last = err == nil && len(b.rows) < limit
+	err := r.fill(ctx, r.text, r.args, limit, &r.batch)
+	r.last = err == nil && len(r.Rows) < limit
 	if errors.Is(err, errFull) {
 		return nil
 	}
 	return err
 }
 
-// fill reads rows into the batch until there are no more, or it is full.
-func (db session) fill(ctx context.Context, text string, args []any, b *batch) error {
-	// Without the cancel PostgreSQL would send the rest of a batch that is full.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	return db.withConn(ctx, func(conn *sql.Conn) error {
-		b.bytes, b.rows = b.bytes[:0], b.rows[:0] // it may be called again
-		return eachRow(ctx, conn, text, args, func(key, body []byte) error {
-			if err := b.add(key, body); err != nil {
-				cancel()
-				return err
-			}
-			return nil
-		})
-	})
+// roundDown makes batches of rows that are much alike equally large.
+func roundDown(limit int) int {
+	rest := max(0, bits.Len(uint(limit))-4)
+	return limit >> rest << rest
 }
 
-// batch is a number of rows, one after the other.
-type batch struct {
-	bytes []byte
-	rows  []row
-	last  bool // nothing comes after it
-}
-
-// row is the lengths of a key and a body.
-type row struct{ key, body int }
-
-var (
-	errFull    = errors.New("batch is full")
-	errNoKey   = errors.New("a row has no key")
-	errStopped = errors.New("consumer has stopped")
-)
-
-func (b *batch) add(key, body []byte) error {
-	if len(key) == 0 {
-		return errNoKey
-	}
-	b.bytes = append(append(b.bytes, key...), body...)
-	b.rows = append(b.rows, row{len(key), len(body)})
-	if len(b.bytes) >= batchMaxBytes {
-		return errFull
-	}
-	return nil
-}
-
-// each goes through the rows until fn returns an error or the context ends.
-func (b *batch) each(ctx context.Context, fn func(key, body []byte) error) error {
-	rest := b.bytes
-	for _, r := range b.rows {
-		if err := ctx.Err(); err != nil {
+// prepare has gorm build the statement, unless it is that of the last batch with
+// another key. Building it takes as long as reading some fifty rows.
+func (r *reader) prepare(ctx context.Context, limit int) (err error) {
+	if r.text == "" || r.limit != limit || r.place < 0 && r.after != nil {
+		if err := r.build(ctx, limit); err != nil {
 			return err
 		}
-		body := r.key + r.body
-		if err := fn(rest[:r.key:r.key], rest[r.key:body:body]); err != nil {
-			return err
-		}
-		rest = rest[body:]
 	}
-	return nil
+	if r.place >= 0 {
+		r.args[r.place], err = r.argument(r.after)
+	}
+	return err
 }
 
-// lastKey returns a copy.
-func (b *batch) lastKey() []byte {
-	last := b.rows[len(b.rows)-1]
-	end := len(b.bytes) - last.body
-	return bytes.Clone(b.bytes[end-last.key : end])
+func (r *reader) build(ctx context.Context, limit int) error {
+	s, marker := r.selection, new(int)
+	if s.after != nil {
+		s.after, s.conditions = nil, append(slices.Clone(s.conditions), clause.Gt{Column: s.key, Value: marker})
+	}
+	query, err := s.query(ctx, r.gorm)
+	if err != nil {
+		return err
+	}
+	r.text, r.args, err = statement(s.inKeyOrder(query, s.key, s.body).Limit(limit))
+	r.place, r.limit = slices.Index(r.args, any(marker)), limit
+	return err
 }
