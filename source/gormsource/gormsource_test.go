@@ -27,6 +27,7 @@ func tests() map[string]func(t *testing.T, open database) {
 		"stream/uneven sizes":                 testUnevenSizes,
 		"load/many":                           testLoad,
 		"load/lines":                          testLoadLines,
+		"load/keeps types together":           testLoadKeepsTypesTogether,
 		"load/stops at a bad line":            testLoadStopsAtBadLine,
 		"load/reader fails":                   testLoadReaderFails,
 		"load/keeps last updates":             testLoadKeepsLastUpdated,

@@ -33,6 +33,31 @@ func testLoad(t *testing.T, open database) {
 	require.Greater(t, stored, int64(1000))
 }
 
+// testLoadKeepsTypesTogether has types in turn: versions of one type are to be
+// stored one after the other, and read in the order of the lines.
+func testLoadKeepsTypesTogether(t *testing.T, open database) {
+	db := open(t)
+	repo := newRepository(t, db)
+	var ndjson strings.Builder
+	want := map[string][]string{}
+	for i := range 300 {
+		for _, resourceType := range []string{"Patient", "Observation", "Encounter"} {
+			resource := fmt.Sprintf(`{"resourceType":%q,"id":"%d"}`, resourceType, 7919*i%300)
+			want[resourceType] = append(want[resourceType], resource)
+			ndjson.WriteString(resource + "\n")
+		}
+	}
+	_, err := repo.Load(t.Context(), "", strings.NewReader(ndjson.String()), gormsource.LoadOptions{})
+	require.NoError(t, err)
+	for resourceType, resources := range want {
+		require.Equal(t, resources, read(t, repo, query(resourceType)))
+		var span int64
+		const spanOf = "SELECT max(seq) - min(seq) FROM bulkexport_resources WHERE type = ?"
+		require.NoError(t, db.Raw(spanOf, resourceType).Row().Scan(&span))
+		require.EqualValues(t, 299, span, resourceType)
+	}
+}
+
 func small(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {
