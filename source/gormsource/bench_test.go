@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,9 +47,11 @@ func load(b *testing.B, db *gorm.DB, n int) *gormsource.Repository {
 
 // BenchmarkResources reads half of 200,000 resources: from a Repository, from a
 // table of the host, and from the same table as a host would do it first, with
-// gorm's FindInBatches into structs.
+// gorm's FindInBatches into structs. The shares of processor time are those of
+// the process, without the server's.
 func BenchmarkResources(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchmarkResources(b, openSQLite) })
+	b.Run("sqlite by driver", func(b *testing.B) { benchmarkResources(b, openSQLiteByDriver) })
 	b.Run("postgres", func(b *testing.B) { benchmarkResources(b, openPostgres(pgtest.DSN(b))) })
 }
 
@@ -62,28 +65,46 @@ func benchmarkResources(b *testing.B, open database) {
 	q := query("Observation")
 	q.AsOf = at
 
-	var repository, table, structs time.Duration
-	var allocs uint64
+	var repository, table, structs usage
 	for b.Loop() {
-		started, before := time.Now(), mallocs()
-		require.Equal(b, n/2, drain(b, repo, q))
-		repository += time.Since(started)
-		allocs += mallocs() - before
-
-		started = time.Now()
-		require.Equal(b, n/2, drain(b, host, q))
-		table += time.Since(started)
-
-		started = time.Now()
-		require.Equal(b, n/2, findInBatches(b, db))
-		structs += time.Since(started)
+		repository.add(func() { require.Equal(b, n/2, drain(b, repo, q)) })
+		table.add(func() { require.Equal(b, n/2, drain(b, host, q)) })
+		structs.add(func() { require.Equal(b, n/2, findInBatches(b, db)) })
 	}
 	read := float64(n/2) * float64(b.N)
-	b.ReportMetric(read/repository.Seconds(), "repository/s")
-	b.ReportMetric(read/table.Seconds(), "table/s")
-	b.ReportMetric(read/structs.Seconds(), "structs/s")
-	b.ReportMetric(float64(allocs)/read, "allocs/resource")
-	b.ReportMetric(structs.Seconds()/table.Seconds(), "table-to-structs")
+	repository.report(b, "repository", read)
+	table.report(b, "table", read)
+	structs.report(b, "structs", read)
+	b.ReportMetric(structs.wall.Seconds()/table.wall.Seconds(), "table-to-structs")
+}
+
+// usage is what something took.
+type usage struct {
+	wall, cpu time.Duration
+	allocs    uint64
+}
+
+func (u *usage) add(fn func()) {
+	started, cpu, allocs := time.Now(), processorTime(), mallocs()
+	fn()
+	u.wall += time.Since(started)
+	u.cpu += processorTime() - cpu
+	u.allocs += mallocs() - allocs
+}
+
+func (u *usage) report(b *testing.B, name string, resources float64) {
+	b.Helper()
+	b.ReportMetric(resources/u.wall.Seconds(), name+"/s")
+	b.ReportMetric(float64(u.cpu.Nanoseconds())/resources, name+"-cpu-ns")
+	b.ReportMetric(float64(u.allocs)/resources, name+"-allocs")
+}
+
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // document is a table as hosts have them.

@@ -112,7 +112,7 @@ func (l *loader) flush(ctx context.Context) error {
 	if len(l.batch) == 0 {
 		return nil
 	}
-	// Rows of a type that follow each other are read twice as fast.
+	// Streams are of one type, and rows that follow each other are read faster.
 	slices.SortStableFunc(l.batch, func(a, b version) int { return cmp.Compare(a.resourceType, b.resourceType) })
 	err := l.repository.write(ctx, func(tx *gorm.DB, s stamp) error {
 		return store(tx, l.tenant, l.batch, s)

@@ -3,11 +3,13 @@
 package gormsource
 
 import (
+	"database/sql"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/source/gormsource/internal/sqliterows"
 )
 
 // TestManyRows looks whether SQLite itself fills the batches, which cannot be seen
@@ -36,4 +38,24 @@ func TestManyRows(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, repo.dialect.manyRows.fill(t.Context(), repo.pool, b.text, args, 9, &b.batch))
 	require.Len(t, b.batch.Rows, 1)
+}
+
+// TestManyRowsOfAnotherCopy has a connection whose library calls itself otherwise
+// than the one that is linked here.
+func TestManyRowsOfAnotherCopy(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t)
+	repo.pool.SetMaxOpenConns(1)
+	require.NoError(t, onConn(t.Context(), repo.pool, func(conn *sql.Conn) error {
+		return conn.Raw(func(driverConn any) error {
+			return driverConn.(interface {
+				RegisterFunc(name string, fn any, pure bool) error
+			}).RegisterFunc("sqlite_source_id", func() string { return "another" }, true)
+		})
+	}))
+	var b batch
+	err := repo.dialect.manyRows.fill(t.Context(), repo.pool, "SELECT 1, 2", nil, 9, &b)
+	require.ErrorIs(t, err, sqliterows.ErrUnsupported)
+	require.NoError(t, repo.fill(t.Context(), "SELECT 1, 2", nil, 9, &b))
+	require.Equal(t, "12", string(b.Bytes))
 }
