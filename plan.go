@@ -95,26 +95,53 @@ func (p *planner) planTypes(ctx context.Context, source ResourceSource, associat
 }
 
 // split adds a part, or several for ranges of about equal size.
+//
+// It counts first, since a source that splits counts as well, and a count may
+// pass all that it counts: what fits one file is counted once.
 func (p *planner) split(ctx context.Context, source ResourceSource, part Part) error {
 	q := p.e.queryFor(p.job, part)
-	cuts, err := p.cuts(ctx, source, q, p.e.cfg.MaxFileResources)
+	total, err := p.count(ctx, source, q)
 	if err != nil {
 		return err
 	}
-	parts := cutRange(part, cuts)
-	if counter, ok := source.(SourceCounter); ok {
-		for i := range parts {
-			q.After, q.UpTo = parts[i].After, parts[i].UpTo
-			total, err := counter.Count(ctx, q)
-			if err != nil {
-				return sourceFault("count %s: %w", q.Type, err)
-			}
-			parts[i].Total = total
-			p.step()
+	var cuts [][]byte
+	if total < 0 || total > p.e.cfg.MaxFileResources {
+		if cuts, err = p.cuts(ctx, source, q, p.e.cfg.MaxFileResources); err != nil {
+			return err
 		}
 	}
+	parts := cutRange(part, cuts)
+	share(parts, total)
 	p.add(parts...)
 	return nil
+}
+
+// count returns how many resources a query selects, or -1 if the source does not
+// count.
+func (p *planner) count(ctx context.Context, source ResourceSource, q Query) (int64, error) {
+	counter, ok := source.(SourceCounter)
+	if !ok {
+		return -1, nil
+	}
+	n, err := counter.Count(ctx, q)
+	if err != nil {
+		return 0, sourceFault("count %s: %w", q.Type, err)
+	}
+	p.step()
+	return n, nil
+}
+
+// share tells parts of about equal size what they have in sum, unless that is
+// unknown.
+func share(parts []Part, total int64) {
+	if total < 0 {
+		return
+	}
+	left := total
+	for i := range parts {
+		parts[i].Total = left / int64(len(parts)-i)
+		left -= parts[i].Total
+	}
 }
 
 func (p *planner) cuts(ctx context.Context, source ResourceSource, q Query, size int64) ([][]byte, error) {
@@ -150,22 +177,26 @@ func (p *planner) planBlocks(ctx context.Context) error {
 		return err
 	}
 	parts := cutRange(part, cuts)
-	if counter, ok := p.e.cfg.Source.(SourceCounter); ok {
-		var total int64
-		for _, name := range p.e.blockTypes(p.job.Request) {
-			count, err := counter.Count(ctx, p.e.queryFor(p.job, Part{Type: name}))
-			if err != nil {
-				return sourceFault("count %s: %w", name, err)
-			}
-			total += count
-			p.step()
-		}
-		for i := range parts {
-			parts[i].Total = total / int64(len(parts))
-		}
+	total, err := p.countBlocks(ctx)
+	if err != nil {
+		return err
 	}
+	share(parts, total)
 	p.add(parts...)
 	return nil
+}
+
+// countBlocks returns how many resources blocks may have, each counted once, or -1
+// if the source does not count.
+func (p *planner) countBlocks(ctx context.Context) (total int64, err error) {
+	for _, name := range p.e.blockTypes(p.job.Request) {
+		n, err := p.count(ctx, p.e.cfg.Source, p.e.queryFor(p.job, Part{Type: name}))
+		if n < 0 || err != nil {
+			return n, err
+		}
+		total += n
+	}
+	return total, nil
 }
 
 // cutRange makes one part of each range between cuts. Their totals are unknown.

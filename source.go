@@ -134,7 +134,8 @@ type SourceClock interface {
 // progress is a percentage.
 type SourceCounter interface {
 	// Count returns how many resources the query selects. An estimate is
-	// allowed: it is used for progress only.
+	// allowed: it is used for progress, and to tell what is so large that it is
+	// to be split.
 	Count(ctx context.Context, q Query) (int64, error)
 }
 
