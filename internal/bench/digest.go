@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// digest tells sets of lines apart, whatever their order and files.
+type digest struct {
+	lines, bytes int64
+	sum          [4]uint64 // of the SHA-256 of the lines
+}
+
+func (d *digest) add(line []byte) {
+	hash := sha256.Sum256(line)
+	var carry uint64
+	for i := range d.sum {
+		d.sum[i], carry = bits.Add64(d.sum[i], binary.LittleEndian.Uint64(hash[8*i:]), carry)
+	}
+	d.lines++
+	d.bytes += int64(len(line))
+}
+
+// addFile adds the lines of a file, each changed by clean, if that is not nil.
+func (d *digest) addFile(path string, clean func([]byte) []byte) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(make([]byte, 0, 1<<20), 64<<20)
+	for lines.Scan() {
+		line := lines.Bytes()
+		if clean != nil {
+			line = clean(line)
+		}
+		d.add(line)
+	}
+	return lines.Err()
+}
+
+// addFolder adds all files of NDJSON below a folder.
+func (d *digest) addFolder(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".ndjson") {
+			return err
+		}
+		return d.addFile(path, nil)
+	})
+}
+
+var errDifferent = errors.New("both sides have not written the same lines")
+
+// same compares the lines of a reference with those of an export.
+func same(reference string, clean func([]byte) []byte, folder string) error {
+	var want, got digest
+	if err := errors.Join(want.addFile(reference, clean), got.addFolder(folder)); err != nil {
+		return err
+	}
+	if want != got {
+		return fmt.Errorf("%w: %d of %d bytes by the reference, %d of %d bytes by the export",
+			errDifferent, want.lines, want.bytes, got.lines, got.bytes)
+	}
+	return nil
+}
+
+// uncopied undoes what COPY of PostgreSQL does to JSON on a single line.
+func uncopied(line []byte) []byte { return bytes.ReplaceAll(line, []byte(`\\`), []byte(`\`)) }

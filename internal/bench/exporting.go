@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/sink/filesink"
+	"github.com/bulkexport/bulkexport/source/gormsource"
+	"github.com/bulkexport/bulkexport/source/memsource"
+	"github.com/bulkexport/bulkexport/store/gormstore"
+)
+
+// stopwatch is a time that has begun.
+type stopwatch struct{ began time.Time }
+
+func newStopwatch() stopwatch { return stopwatch{time.Now()} }
+
+func (s stopwatch) seconds() float64 { return time.Since(s.began).Seconds() }
+
+// exporting is an exporter with the settings that a host has that sets none.
+type exporting struct {
+	*bulkexport.Exporter
+	files string
+	ended chan struct{} // has a value once a job has ended
+}
+
+// newExporting keeps jobs beside the resources on PostgreSQL, and otherwise in a
+// SQLite database of their own.
+func newExporting(ctx context.Context, t task) (*exporting, error) {
+	from, jobs, err := t.Source.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if jobs == nil {
+		if jobs, err = openSQLite(filepath.Join(t.Folder, "jobs.db"), measured); err != nil {
+			return nil, err
+		}
+	}
+	store, err := openStore(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	x := &exporting{files: filepath.Join(t.Folder, "files"), ended: make(chan struct{}, 1)}
+	sink, err := filesink.New(x.files)
+	if err != nil {
+		return nil, err
+	}
+	cfg := bulkexport.Config{
+		Source: from, Store: store, Sink: sink, Logger: slog.New(slog.DiscardHandler),
+		Observer: bulkexport.Observer{JobEnded: x.jobEnded},
+	}
+	if t.Gzip {
+		if err := compress(&cfg); err != nil {
+			return nil, err
+		}
+	}
+	if x.Exporter, err = bulkexport.New(cfg); err != nil {
+		return nil, err
+	}
+	return x, x.Start(ctx)
+}
+
+// openStore returns a store without jobs: those of an earlier run that broke off
+// would go on.
+func openStore(ctx context.Context, db *gorm.DB) (*gormstore.Store, error) {
+	store, err := gormstore.New(db)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	for _, table := range []string{"bulkexport_parts", "bulkexport_jobs"} {
+		if err := db.WithContext(ctx).Exec("DELETE FROM " + table).Error; err != nil {
+			return nil, err
+		}
+	}
+	return store, nil
+}
+
+// open returns the source, and the database for jobs if it is to be the same.
+func (s source) open(ctx context.Context) (bulkexport.ResourceSource, *gorm.DB, error) {
+	if s.Kind == "memory" {
+		from := memsource.New(memsource.Config{})
+		_, err := from.Load(ctx, "", generate(s.Resources))
+		return from, nil, err
+	}
+	db, err := s.openDatabase()
+	if err != nil {
+		return nil, nil, err
+	}
+	var jobs *gorm.DB
+	if db.Name() == "postgres" {
+		jobs = db
+	}
+	switch s.Kind {
+	case "tables":
+		from, err := gormsource.NewTables(ctx, db, gormsource.TablesConfig{Tables: []gormsource.Table{hostTable()}})
+		return from, jobs, err
+	case "repository":
+		from, err := gormsource.NewRepository(db, gormsource.RepositoryConfig{})
+		return from, jobs, err
+	}
+	return nil, nil, fmt.Errorf("unknown source %q", s.Kind)
+}
+
+func (s source) openDatabase() (*gorm.DB, error) {
+	if strings.HasPrefix(s.Database, "postgres:") {
+		return openPostgres(s.Database)
+	}
+	return openSQLite(s.Database, measured)
+}
+
+func openPostgres(url string) (*gorm.DB, error) {
+	return gorm.Open(postgres.Open(url), &gorm.Config{Logger: logger.Discard})
+}
+
+// jobEnded does not keep the worker: nobody may wait.
+func (x *exporting) jobEnded(context.Context, bulkexport.Job) {
+	select {
+	case x.ended <- struct{}{}:
+	default:
+	}
+}
+
+// export measures from the kick-off until the manifest is there.
+func (x *exporting) export(ctx context.Context, request bulkexport.ExportRequest) (outcome, error) {
+	if request.Level == "" {
+		request.Level = bulkexport.LevelSystem
+	}
+	before, watch := mallocs(), newStopwatch()
+	job, err := x.KickOff(ctx, bulkexport.Access{}, request)
+	if err != nil {
+		return outcome{}, err
+	}
+	select {
+	case <-x.ended:
+	case <-ctx.Done():
+		return outcome{}, ctx.Err()
+	}
+	status, err := x.Status(ctx, bulkexport.Access{}, job.ID)
+	if err != nil {
+		return outcome{}, err
+	}
+	out := outcome{Seconds: watch.seconds(), Mallocs: mallocs() - before, Files: len(status.Files)}
+	if status.Job.State != bulkexport.JobCompleted {
+		return outcome{}, errors.New("the export has failed: " + status.Job.FailureReason)
+	}
+	for _, file := range status.Files {
+		out.Resources += file.Count
+		out.Bytes += file.Size
+	}
+	return out, nil
+}
+
+func mallocs() uint64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.Mallocs
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"slices"
+)
+
+// goal is a line of the table.
+type goal struct {
+	number    int
+	what      string
+	reference string
+	// unit is that of what is measured on either side: s, ms, MiB, MB/s and so on.
+	unit string
+	// figure is what the goal is about: by default the ratio of export to reference.
+	// Its unit is empty for a ratio.
+	figureUnit string
+	// atLeast says that a figure is better when it is larger.
+	atLeast bool
+	// limit is the goal, stretch what would be better still; 0 means none.
+	limit, stretch float64
+}
+
+// meets reports whether a figure is as good as a bound.
+func (g goal) meets(figure, bound float64) bool {
+	if g.atLeast {
+		return figure >= bound
+	}
+	return figure <= bound
+}
+
+// measurement is what one round has found out about a goal.
+type measurement struct {
+	reference float64 // in the unit of the goal; 0 where there is none
+	export    float64
+	figure    float64 // what is compared with the goal
+}
+
+// ratio is the measurement of most goals.
+func ratio(reference, export float64) measurement {
+	return measurement{reference: reference, export: export, figure: export / reference}
+}
+
+// experiment measures some goals together, in rounds.
+type experiment struct {
+	goals []goal
+	// lacking, if not nil, says why the experiment cannot be made here, or nothing.
+	lacking func() string
+	// prepare, if not nil, makes the data.
+	prepare func(ctx context.Context, b *bench) error
+	// round gives one measurement for each of the goals. Where both sides write the
+	// same rows, the first round compares what they have written.
+	round func(ctx context.Context, r *round) ([]measurement, error)
+}
+
+// experiments returns all there are. To add a goal, add it to one of the files
+// named here, or a new one.
+func experiments() []experiment {
+	return slices.Concat(
+		sqliteExperiments(),
+		postgresExperiments(),
+		hostExperiments(),
+		memoryExperiments(),
+		compressionExperiments(),
+		httpExperiments(),
+		requestExperiments(),
+		smallExperiments(),
+		growthExperiments(),
+	)
+}
+
+// selected returns the experiments with the chosen goals, in their order.
+func selected(o options) []experiment {
+	all := experiments()
+	slices.SortStableFunc(all, func(a, b experiment) int { return a.goals[0].number - b.goals[0].number })
+	return slices.DeleteFunc(all, func(e experiment) bool {
+		return o.goals != nil && !slices.ContainsFunc(e.goals, func(g goal) bool { return o.goals[g.number] })
+	})
+}

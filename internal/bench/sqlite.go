@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+)
+
+const allBodies = "select body from bulkexport_resources"
+
+// sqliteExperiments measure exports from SQLite.
+//
+// Nothing can be switched off so far, so the first two goals have one and the same
+// measurement: that of an export with all checks.
+func sqliteExperiments() []experiment {
+	const reference = "sqlite3 db 'select body …' > file"
+	return []experiment{{
+		goals: []goal{
+			{number: 1, what: "SQLite to files", reference: reference, unit: "s", limit: 1.2, stretch: 0.9},
+			{number: 2, what: "the same, every line checked", reference: reference, unit: "s", limit: 1.5, stretch: 1.1},
+		},
+		lacking: lackingPrograms("sqlite3"),
+		prepare: func(ctx context.Context, b *bench) error {
+			_, err := b.realistic(ctx, b.resources)
+			return err
+		},
+		round: func(ctx context.Context, r *round) ([]measurement, error) {
+			m, err := r.againstShell(ctx)
+			return []measurement{m, m}, err
+		},
+	}}
+}
+
+// lackingPrograms says which of the programs are not installed.
+func lackingPrograms(names ...string) func() string {
+	return func() string {
+		for _, name := range names {
+			if _, err := exec.LookPath(name); err != nil {
+				return name + " is not installed"
+			}
+		}
+		return ""
+	}
+}
+
+func (r *round) againstShell(ctx context.Context) (measurement, error) {
+	database, err := r.realistic(ctx, r.resources)
+	if err != nil {
+		return measurement{}, err
+	}
+	t := task{Do: "export", Source: source{Kind: "repository", Database: database}}
+	reference, export, err := r.compared(ctx, t, r.resources, nil, "sqlite3", database, allBodies)
+	return ratio(reference, export), err
+}
+
+// compared measures a program that writes the same lines as an export of so many
+// resources. clean undoes what it does to a line.
+func (r *round) compared(
+	ctx context.Context, t task, resources int, clean func([]byte) []byte, name string, args ...string,
+) (reference, export float64, err error) {
+	written := func(file string) error {
+		if !r.first() {
+			return nil
+		}
+		_, err := r.run(ctx, t, func(folder string) error { return same(file, clean, folder) })
+		return err
+	}
+	return r.sides(
+		func() (float64, error) { return r.shell(ctx, written, name, args...) },
+		func() (float64, error) { return r.exported(ctx, t, resources) },
+	)
+}
+
+// exported measures an export of so many resources; 0 means any number.
+func (r *round) exported(ctx context.Context, t task, resources int) (float64, error) {
+	out, err := r.run(ctx, t, nil)
+	if err == nil && (resources != 0 && out.Resources != int64(resources) || out.Resources == 0) {
+		err = fmt.Errorf("exported %d resources instead of %d", out.Resources, resources)
+	}
+	return out.Seconds, err
+}
