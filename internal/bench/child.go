@@ -46,12 +46,14 @@ type source struct {
 type outcome struct {
 	Resources, Bytes int64
 	Files            int
-	Seconds          float64
+	Seconds, CPU     float64
 	PeakKiB          int64
 	Mallocs          uint64 // during the export
 	Workers          int
 	Times            []float64 // seconds, of byHand
 }
+
+func (o outcome) cost() cost { return cost{wall: o.Seconds, cpu: o.CPU} }
 
 func child(ctx context.Context, text string, input io.Reader, output io.Writer) error {
 	var t task
@@ -158,7 +160,7 @@ func (r *round) start(ctx context.Context, t task) (*process, error) {
 		return nil, err
 	}
 	p := &process{folder: t.Folder}
-	if r.profile != "" && !r.first() {
+	if r.profile != "" && !r.first() && (t.Do == "export" || t.Do == "serve") {
 		t.Profile = r.profileName(t)
 	}
 	text, err := json.Marshal(t)
@@ -217,10 +219,10 @@ func (p *process) clear() error { return os.RemoveAll(p.folder) }
 // the file to check, unless that is nil.
 func (r *round) shell(
 	ctx context.Context, check func(file string) error, name string, args ...string,
-) (float64, error) {
+) (cost, error) {
 	file, err := os.CreateTemp(r.dir, "reference-")
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
@@ -228,9 +230,12 @@ func (r *round) shell(
 	cmd.Stdout, cmd.Stderr = file, os.Stderr
 	watch := newStopwatch()
 	if err := cmd.Run(); err != nil {
-		return 0, err
+		return cost{}, err
 	}
-	took := watch.seconds()
+	took := cost{
+		wall: watch.seconds(),
+		cpu:  (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
+	}
 	if check != nil {
 		return took, check(file.Name())
 	}

@@ -19,11 +19,11 @@ func compressionExperiments() []experiment {
 			number: 7, what: "SQLite to gzip files", reference: "sqlite3 db 'select body …' | gzip -1 > file",
 			unit: "s", limit: 0.5,
 		}},
-		lacking: func() string {
+		lacking: func(o options) string {
 			if !compressed {
 				return "not available"
 			}
-			return lackingPrograms("sqlite3", "gzip", "sh")()
+			return lackingPrograms("sqlite3", "gzip", "sh")(o)
 		},
 		prepare: func(ctx context.Context, b *bench) error {
 			_, err := b.realistic(ctx, b.resources)
@@ -35,13 +35,13 @@ func compressionExperiments() []experiment {
 				return nil, err
 			}
 			t := task{Do: "export", Source: source{Kind: "repository", Database: database}, Gzip: true}
-			reference, export, err := r.sides(
-				func() (float64, error) {
+			reference, export, err := sides(r,
+				func() (cost, error) {
 					return r.shell(ctx, nil, "sh", "-c", `sqlite3 "$1" "$2" | gzip -1`, "sh", database, allBodies)
 				},
-				func() (float64, error) { return r.exported(ctx, t, r.resources) },
+				func() (cost, error) { return r.exported(ctx, t, r.resources) },
 			)
-			return []measurement{ratio(reference, export)}, err
+			return []measurement{ratioOf(reference, export)}, err
 		},
 	}}
 }

@@ -76,3 +76,11 @@ func same(reference string, clean func([]byte) []byte, folder string) error {
 
 // uncopied undoes what COPY of PostgreSQL does to JSON on a single line.
 func uncopied(line []byte) []byte { return bytes.ReplaceAll(line, []byte(`\\`), []byte(`\`)) }
+
+// unescaped undoes what an encoder of encoding/json does to JSON by default.
+func unescaped(line []byte) []byte {
+	for code, plain := range map[string]string{`\u0026`: "&", `\u003c`: "<", `\u003e`: ">"} {
+		line = bytes.ReplaceAll(line, []byte(code), []byte(plain))
+	}
+	return line
+}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -20,13 +19,6 @@ import (
 	"github.com/bulkexport/bulkexport/source/memsource"
 	"github.com/bulkexport/bulkexport/store/gormstore"
 )
-
-// stopwatch is a time that has begun.
-type stopwatch struct{ began time.Time }
-
-func newStopwatch() stopwatch { return stopwatch{time.Now()} }
-
-func (s stopwatch) seconds() float64 { return time.Since(s.began).Seconds() }
 
 // exporting is an exporter with the settings that a host has that sets none.
 type exporting struct {
@@ -153,7 +145,8 @@ func (x *exporting) export(ctx context.Context, request bulkexport.ExportRequest
 	if err != nil {
 		return outcome{}, err
 	}
-	out := outcome{Seconds: watch.seconds(), Mallocs: mallocs() - before, Files: len(status.Files)}
+	out := outcome{Mallocs: mallocs() - before, Files: len(status.Files)}
+	out.took(watch)
 	if status.Job.State != bulkexport.JobCompleted {
 		return outcome{}, errors.New("the export has failed: " + status.Job.FailureReason)
 	}

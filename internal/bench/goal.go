@@ -34,6 +34,8 @@ type measurement struct {
 	reference float64 // in the unit of the goal; 0 where there is none
 	export    float64
 	figure    float64 // what is compared with the goal
+	// The processor time of either side; 0 where it is not known.
+	referenceCPU, exportCPU float64
 }
 
 // ratio is the measurement of most goals.
@@ -41,11 +43,21 @@ func ratio(reference, export float64) measurement {
 	return measurement{reference: reference, export: export, figure: export / reference}
 }
 
+// cost is the time that something took, in seconds.
+type cost struct{ wall, cpu float64 }
+
+// ratioOf is the ratio of times.
+func ratioOf(reference, export cost) measurement {
+	m := ratio(reference.wall, export.wall)
+	m.referenceCPU, m.exportCPU = reference.cpu, export.cpu
+	return m
+}
+
 // experiment measures some goals together, in rounds.
 type experiment struct {
 	goals []goal
 	// lacking, if not nil, says why the experiment cannot be made here, or nothing.
-	lacking func() string
+	lacking func(o options) string
 	// prepare, if not nil, makes the data.
 	prepare func(ctx context.Context, b *bench) error
 	// round gives one measurement for each of the goals. Where both sides write the

@@ -52,6 +52,7 @@ type options struct {
 	goals     map[int]bool // nil means all
 	rounds    int
 	resources int
+	postgres  bool
 	profile   string
 	markdown  bool
 }
@@ -64,6 +65,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.resources, "resources", 1_000_000, "how many `N` resources to export")
 	flags.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "bulkexport-bench"),
 		"`folder` for databases, which are kept for later runs, and for the output of both sides")
+	flags.BoolVar(&o.postgres, "postgres", true, "measure on PostgreSQL too, with a private server")
 	flags.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the exports")
 	flags.BoolVar(&o.markdown, "markdown", false, "print the table as Markdown")
 	if err := flags.Parse(args); err != nil {

@@ -34,18 +34,18 @@ func (r *round) first() bool { return r.number == 0 }
 
 // sides runs both sides, which is first by turns, since the one that comes after
 // the other meets the caches as that has left them.
-func (r *round) sides(reference, export func() (float64, error)) (ref, exp float64, err error) {
+func sides[T any](r *round, reference, export func() (T, error)) (ref, exp T, err error) {
 	if r.number%2 == 0 {
 		if ref, err = reference(); err != nil {
-			return 0, 0, fmt.Errorf("reference: %w", err)
+			return ref, exp, fmt.Errorf("reference: %w", err)
 		}
 	}
 	if exp, err = export(); err != nil {
-		return 0, 0, fmt.Errorf("export: %w", err)
+		return ref, exp, fmt.Errorf("export: %w", err)
 	}
 	if r.number%2 == 1 {
 		if ref, err = reference(); err != nil {
-			return 0, 0, fmt.Errorf("reference: %w", err)
+			return ref, exp, fmt.Errorf("reference: %w", err)
 		}
 	}
 	return ref, exp, nil
@@ -98,7 +98,7 @@ func (b *bench) measure(ctx context.Context, e experiment) ([]result, error) {
 		results[i].goal = g
 	}
 	if e.lacking != nil {
-		if why := e.lacking(); why != "" {
+		if why := e.lacking(b.options); why != "" {
 			for i := range results {
 				results[i].lacking = why
 			}
@@ -152,6 +152,9 @@ func (r *result) summarize(rounds []measurement) {
 		reference: median(column(func(m measurement) float64 { return m.reference })),
 		export:    median(column(func(m measurement) float64 { return m.export })),
 		figure:    median(figures),
+
+		referenceCPU: median(column(func(m measurement) float64 { return m.referenceCPU })),
+		exportCPU:    median(column(func(m measurement) float64 { return m.exportCPU })),
 	}
 }
 

@@ -110,7 +110,7 @@ func largeResources() experiment {
 				return nil, err
 			}
 			from := source{Kind: "repository", Database: path}
-			idle, export, err := r.sides(
+			idle, export, err := sides(r,
 				func() (float64, error) { return r.peak(ctx, task{Do: "idle", Source: from}) },
 				func() (float64, error) { return r.peak(ctx, task{Do: "export", Source: from}) },
 			)

@@ -15,7 +15,7 @@ func report(ctx context.Context, out io.Writer, o options, results []result) err
 	}
 	fmt.Fprintf(out, "%s\n%d resources, median of %d rounds (lowest to highest)\n\n",
 		machine(ctx, o.dir), o.resources, o.rounds)
-	header := []string{"#", "what", "against", "reference", "export", "figure", "goal", "stretch", "met"}
+	header := []string{"#", "what", "against", "reference", "export", "CPU", "figure", "goal", "stretch", "met"}
 	if o.markdown {
 		return markdown(out, header, results)
 	}
@@ -46,11 +46,19 @@ func markdown(out io.Writer, header []string, results []result) error {
 func (r result) cells() []string {
 	cells := []string{strconv.Itoa(r.number), r.what, r.reference}
 	if r.lacking != "" {
-		return append(cells, "", "", r.lacking, r.bound(r.limit), r.bound(r.stretch), "not measured")
+		return append(cells, "", "", "", r.lacking, r.bound(r.limit), r.bound(r.stretch), "not measured")
 	}
-	return append(cells, amount(r.median.reference, r.unit), amount(r.median.export, r.unit),
+	return append(cells, amount(r.median.reference, r.unit), amount(r.median.export, r.unit), r.cpu(),
 		fmt.Sprintf("%s (%s to %s)", amount(r.median.figure, r.figureUnit), amount(r.low, ""), amount(r.high, "")),
 		r.bound(r.limit), r.bound(r.stretch), r.met())
+}
+
+// cpu is the processor time of both sides.
+func (r result) cpu() string {
+	if r.median.referenceCPU == 0 || r.median.exportCPU == 0 {
+		return ""
+	}
+	return amount(r.median.referenceCPU, "") + ", " + amount(r.median.exportCPU, "s")
 }
 
 func (r result) bound(value float64) string {

@@ -86,11 +86,11 @@ func (r *round) againstFull(
 	t := task{Do: "export", Source: source{Kind: "repository", Database: database}}
 	some := t
 	some.Request = request
-	reference, export, err := r.sides(
-		func() (float64, error) { return r.exported(ctx, t, 0) },
-		func() (float64, error) { return r.exported(ctx, some, resources) },
+	reference, export, err := sides(r,
+		func() (cost, error) { return r.exported(ctx, t, 0) },
+		func() (cost, error) { return r.exported(ctx, some, resources) },
 	)
-	return []measurement{ratio(reference, export)}, err
+	return []measurement{ratioOf(reference, export)}, err
 }
 
 // fewPatients measures the export of a Group among many patients. Its goal has two

@@ -32,8 +32,8 @@ func sqliteExperiments() []experiment {
 }
 
 // lackingPrograms says which of the programs are not installed.
-func lackingPrograms(names ...string) func() string {
-	return func() string {
+func lackingPrograms(names ...string) func(options) string {
+	return func(options) string {
 		for _, name := range names {
 			if _, err := exec.LookPath(name); err != nil {
 				return name + " is not installed"
@@ -50,14 +50,14 @@ func (r *round) againstShell(ctx context.Context) (measurement, error) {
 	}
 	t := task{Do: "export", Source: source{Kind: "repository", Database: database}}
 	reference, export, err := r.compared(ctx, t, r.resources, nil, "sqlite3", database, allBodies)
-	return ratio(reference, export), err
+	return ratioOf(reference, export), err
 }
 
 // compared measures a program that writes the same lines as an export of so many
 // resources. clean undoes what it does to a line.
 func (r *round) compared(
 	ctx context.Context, t task, resources int, clean func([]byte) []byte, name string, args ...string,
-) (reference, export float64, err error) {
+) (reference, export cost, err error) {
 	written := func(file string) error {
 		if !r.first() {
 			return nil
@@ -65,17 +65,17 @@ func (r *round) compared(
 		_, err := r.run(ctx, t, func(folder string) error { return same(file, clean, folder) })
 		return err
 	}
-	return r.sides(
-		func() (float64, error) { return r.shell(ctx, written, name, args...) },
-		func() (float64, error) { return r.exported(ctx, t, resources) },
+	return sides(r,
+		func() (cost, error) { return r.shell(ctx, written, name, args...) },
+		func() (cost, error) { return r.exported(ctx, t, resources) },
 	)
 }
 
 // exported measures an export of so many resources; 0 means any number.
-func (r *round) exported(ctx context.Context, t task, resources int) (float64, error) {
+func (r *round) exported(ctx context.Context, t task, resources int) (cost, error) {
 	out, err := r.run(ctx, t, nil)
 	if err == nil && (resources != 0 && out.Resources != int64(resources) || out.Resources == 0) {
 		err = fmt.Errorf("exported %d resources instead of %d", out.Resources, resources)
 	}
-	return out.Seconds, err
+	return out.cost(), err
 }

@@ -56,6 +56,7 @@ func version(bin string) int {
 // Server is a private PostgreSQL server.
 type Server struct {
 	bin, dir string
+	settings []string // name=value
 	attr     *syscall.SysProcAttr
 	port     int
 	cancel   context.CancelFunc
@@ -80,18 +81,57 @@ func Start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, dir: dir, attr: attr}
+	s := &Server{bin: bin, dir: dir, attr: attr, settings: throwaway()}
 	if err := s.startNew(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
 }
 
-func (s *Server) startNew(ctx context.Context) error {
-	err := s.initialize(ctx)
+// throwaway are settings of a server whose data nobody wants back.
+func throwaway() []string {
+	return []string{"fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_prepared_transactions=8"}
+}
+
+// Open is like [Start] for a server whose data is in a folder that is kept: it
+// makes the cluster if there is none, and goes on with it if there is. The settings
+// are of the form name=value; all others are PostgreSQL's own defaults. The
+// user whom the server runs as must be able to enter the folder above. End the server
+// with [Server.Halt], or with [Server.Stop] to remove the folder.
+//
+// Errors: [ErrNotInstalled].
+func Open(ctx context.Context, dir string, settings ...string) (*Server, error) {
+	bin, ok := binaries()
+	if !ok {
+		return nil, ErrNotInstalled
+	}
+	attr, err := processAttr()
 	if err != nil {
+		return nil, err
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o700), handOver(dir, attr)); err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin, dir: dir, attr: attr, settings: settings}
+	if _, err := os.Stat(filepath.Join(s.data(), "PG_VERSION")); errors.Is(err, os.ErrNotExist) {
+		return s, s.startNew(ctx)
+	}
+	return s, s.startOn(ctx)
+}
+
+func (s *Server) startNew(ctx context.Context) error {
+	if err := s.initialize(ctx); err != nil {
 		return err
 	}
+	return s.startOn(ctx)
+}
+
+// startOn starts the server on the cluster that is there.
+func (s *Server) startOn(ctx context.Context) (err error) {
 	// Another process may take the free port before the server does.
 	for range 3 {
 		if err = s.start(ctx); err == nil {
@@ -107,12 +147,18 @@ func dataDir(attr *syscall.SysProcAttr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if c := attr.Credential; c != nil {
-		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
-			return "", errors.Join(err, os.RemoveAll(dir))
-		}
+	if err := handOver(dir, attr); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return dir, nil
+}
+
+// handOver gives the folder to the user whom the server runs as.
+func handOver(dir string, attr *syscall.SysProcAttr) error {
+	if attr.Credential == nil {
+		return nil
+	}
+	return os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid))
 }
 
 // Stop stops the server, with whoever is still connected to it, and removes its
@@ -177,9 +223,13 @@ func (s *Server) Resume(ctx context.Context) error {
 	}
 	defer func() { _ = log.Close() }()
 
-	cmd := s.command(ctx, "postgres", "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port),
-		"-c", "unix_socket_directories=", "-F",
-		"-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_prepared_transactions=8")
+	args := []string{
+		"-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-c", "unix_socket_directories=",
+	}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := s.command(ctx, "postgres", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A fast shutdown, which does not wait for clients.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -263,4 +313,10 @@ func freePort(ctx context.Context) (int, error) {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Installed reports whether there are binaries to start a server from.
+func Installed() bool {
+	_, ok := binaries()
+	return ok
 }
