@@ -325,15 +325,3 @@ func ExampleNDJSONWriter() {
 	// {"resourceType":"Patient","id":"p1"}
 	// {  "resourceType": "Patient",  "id": "p2"}
 }
-
-func BenchmarkNDJSONWriter(b *testing.B) {
-	resource := []byte(observation)
-	b.SetBytes(int64(len(resource)))
-	b.ReportAllocs()
-	w := bulkexport.NewNDJSONWriter(&failingStream{left: 1 << 62}, bulkexport.FileLimits{})
-	for b.Loop() {
-		if err := w.WriteResource(resource); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
