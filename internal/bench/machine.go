@@ -9,17 +9,14 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-
-	sqlite3 "github.com/mattn/go-sqlite3"
 )
 
 // machine says what figures depend on, without names of hosts or folders.
 func machine(ctx context.Context, dir string) string {
-	library, _, _ := sqlite3.Version()
 	return strings.Join([]string{
 		field("/proc/cpuinfo", "model name") + ", " + strconv.Itoa(runtime.NumCPU()) + " cores, " + memory(),
 		runtime.GOOS + "/" + runtime.GOARCH + ", files on " + fileSystem(dir),
-		runtime.Version() + ", SQLite " + library + " (shell " + version(ctx, "sqlite3", 0) + ")" +
+		runtime.Version() + ", SQLite " + libraryVersion(ctx) + " (shell " + version(ctx, "sqlite3", 0) + ")" +
 			", PostgreSQL " + version(ctx, "psql", 2),
 	}, "; ")
 }
@@ -62,6 +59,19 @@ func fileSystem(dir string) string {
 		}
 	}
 	return kind
+}
+
+// libraryVersion returns the version of SQLite that exports use.
+func libraryVersion(ctx context.Context) (version string) {
+	db, err := openSQLite(":memory:", "")
+	if err != nil {
+		return "unknown"
+	}
+	defer closeDatabase(db, &err)
+	if err := db.WithContext(ctx).Raw("SELECT sqlite_version()").Scan(&version).Error; err != nil {
+		return "unknown"
+	}
+	return version
 }
 
 // version returns a word of what a program says of its version.

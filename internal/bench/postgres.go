@@ -76,7 +76,9 @@ func (b *bench) onPostgres(ctx context.Context, resources int) (string, error) {
 }
 
 // databaseOnPostgres is like database, on the server.
-func (b *bench) databaseOnPostgres(ctx context.Context, name string, fill func(*gorm.DB) error) (string, error) {
+func (b *bench) databaseOnPostgres(
+	ctx context.Context, name string, fill func(*gorm.DB) error,
+) (url string, err error) {
 	if b.server == nil {
 		server, err := pgserver.Open(ctx, filepath.Join(b.dir, "postgres"), serverSettings()...)
 		if err != nil {
