@@ -27,7 +27,7 @@ func byHand(ctx context.Context, t task) (out outcome, err error) {
 		return outcome{}, err
 	}
 	_, err = x.export(ctx, t.Request)
-	if err := errors.Join(err, x.Stop(ctx)); err != nil {
+	if err := errors.Join(err, x.stop(ctx)); err != nil {
 		return outcome{}, err
 	}
 	h, err := newHand(ctx, t, x.files)

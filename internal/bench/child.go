@@ -96,7 +96,7 @@ func (t task) perform(ctx context.Context, input io.Reader, output io.Writer) (o
 	default:
 		err = fmt.Errorf("unknown task %q", t.Do)
 	}
-	return out, errors.Join(err, x.Stop(ctx))
+	return out, errors.Join(err, x.stop(ctx))
 }
 
 func startProfile(path string) (stop func() error, err error) {

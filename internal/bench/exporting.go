@@ -23,27 +23,32 @@ import (
 // exporting is an exporter with the settings that a host has that sets none.
 type exporting struct {
 	*bulkexport.Exporter
-	files string
-	ended chan struct{} // has a value once a job has ended
+	files     string
+	ended     chan struct{} // has a value once a job has ended
+	databases []*gorm.DB    // to be closed, as a host would
+}
+
+// stop ends the exporter, and closes what it has used.
+func (x *exporting) stop(ctx context.Context) error {
+	err := x.Stop(ctx)
+	for _, db := range x.databases {
+		closeDatabase(db, &err)
+	}
+	return err
 }
 
 // newExporting keeps jobs beside the resources on PostgreSQL, and otherwise in a
 // SQLite database of their own.
 func newExporting(ctx context.Context, t task) (*exporting, error) {
-	from, jobs, err := t.Source.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if jobs == nil {
-		if jobs, err = openSQLite(filepath.Join(t.Folder, "jobs.db"), measured); err != nil {
-			return nil, err
-		}
-	}
-	store, err := openStore(ctx, jobs)
-	if err != nil {
-		return nil, err
-	}
 	x := &exporting{files: filepath.Join(t.Folder, "files"), ended: make(chan struct{}, 1)}
+	from, err := x.open(ctx, t.Source)
+	if err != nil {
+		return nil, err
+	}
+	store, err := x.openStore(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	sink, err := filesink.New(x.files)
 	if err != nil {
 		return nil, err
@@ -65,7 +70,17 @@ func newExporting(ctx context.Context, t task) (*exporting, error) {
 
 // openStore returns a store without jobs: those of an earlier run that broke off
 // would go on.
-func openStore(ctx context.Context, db *gorm.DB) (*gormstore.Store, error) {
+func (x *exporting) openStore(ctx context.Context, t task) (*gormstore.Store, error) {
+	var db *gorm.DB
+	if len(x.databases) > 0 && x.databases[0].Name() == "postgres" {
+		db = x.databases[0]
+	} else {
+		var err error
+		if db, err = openSQLite(filepath.Join(t.Folder, "jobs.db"), measured); err != nil {
+			return nil, err
+		}
+		x.databases = append(x.databases, db)
+	}
 	store, err := gormstore.New(db)
 	if err != nil {
 		return nil, err
@@ -81,30 +96,24 @@ func openStore(ctx context.Context, db *gorm.DB) (*gormstore.Store, error) {
 	return store, nil
 }
 
-// open returns the source, and the database for jobs if it is to be the same.
-func (s source) open(ctx context.Context) (bulkexport.ResourceSource, *gorm.DB, error) {
+func (x *exporting) open(ctx context.Context, s source) (bulkexport.ResourceSource, error) {
 	if s.Kind == "memory" {
 		from := memsource.New(memsource.Config{})
 		_, err := from.Load(ctx, "", generate(s.Resources))
-		return from, nil, err
+		return from, err
 	}
 	db, err := s.openDatabase()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var jobs *gorm.DB
-	if db.Name() == "postgres" {
-		jobs = db
-	}
+	x.databases = append(x.databases, db)
 	switch s.Kind {
 	case "tables":
-		from, err := gormsource.NewTables(ctx, db, gormsource.TablesConfig{Tables: []gormsource.Table{hostTable()}})
-		return from, jobs, err
+		return gormsource.NewTables(ctx, db, gormsource.TablesConfig{Tables: []gormsource.Table{hostTable()}})
 	case "repository":
-		from, err := gormsource.NewRepository(db, gormsource.RepositoryConfig{})
-		return from, jobs, err
+		return gormsource.NewRepository(db, gormsource.RepositoryConfig{})
 	}
-	return nil, nil, fmt.Errorf("unknown source %q", s.Kind)
+	return nil, fmt.Errorf("unknown source %q", s.Kind)
 }
 
 func (s source) openDatabase() (*gorm.DB, error) {
