@@ -188,6 +188,9 @@ func (r *round) profileName(t task) string {
 	if strings.HasPrefix(t.Source.Database, "postgres:") {
 		parts = append(parts, "postgres")
 	}
+	if t.Gzip {
+		parts = append(parts, "gzip")
+	}
 	switch {
 	case t.Request.Elements != nil:
 		parts = append(parts, "elements")

@@ -1,30 +1,16 @@
 package main
 
-import (
-	"context"
-	"errors"
+import "context"
 
-	"github.com/bulkexport/bulkexport"
-)
-
-// compressed says whether files can be stored compressed.
-const compressed = false
-
-// compress has the exporter compress its files.
-func compress(*bulkexport.Config) error { return errors.New("files are not compressed yet") }
-
+// compressionExperiments measure exports whose files are stored compressed, as
+// fast as can be, as the reference is.
 func compressionExperiments() []experiment {
 	return []experiment{{
 		goals: []goal{{
 			number: 7, what: "SQLite to gzip files", reference: "sqlite3 db 'select body …' | gzip -1 > file",
 			unit: "s", limit: 0.5,
 		}},
-		lacking: func(o options) string {
-			if !compressed {
-				return "not available"
-			}
-			return lackingPrograms("sqlite3", "gzip", "sh")(o)
-		},
+		lacking: lackingPrograms("sqlite3", "gzip", "sh"),
 		prepare: func(ctx context.Context, b *bench) error {
 			_, err := b.realistic(ctx, b.resources)
 			return err
@@ -35,12 +21,8 @@ func compressionExperiments() []experiment {
 				return nil, err
 			}
 			t := task{Do: "export", Source: source{Kind: "repository", Database: database}, Gzip: true}
-			reference, export, err := sides(r,
-				func() (cost, error) {
-					return r.shell(ctx, nil, "sh", "-c", `sqlite3 "$1" "$2" | gzip -1`, "sh", database, allBodies)
-				},
-				func() (cost, error) { return r.exported(ctx, t, r.resources) },
-			)
+			reference, export, err := r.compared(ctx, t, r.resources, nil,
+				"sh", "-c", `sqlite3 "$1" "$2" | gzip -1`, "sh", database, allBodies)
 			return []measurement{ratioOf(reference, export)}, err
 		},
 	}}

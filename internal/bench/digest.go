@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/bits"
 	"os"
@@ -30,14 +32,19 @@ func (d *digest) add(line []byte) {
 	d.bytes += int64(len(line))
 }
 
-// addFile adds the lines of a file, each changed by clean, if that is not nil.
+// addFile adds the lines of a file, which is inflated if it is gzip, each changed by
+// clean, if that is not nil.
 func (d *digest) addFile(path string, clean func([]byte) []byte) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	lines := bufio.NewScanner(file)
+	content, err := inflated(bufio.NewReader(file))
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(content)
 	lines.Buffer(make([]byte, 0, 1<<20), 64<<20)
 	for lines.Scan() {
 		line := lines.Bytes()
@@ -49,10 +56,17 @@ func (d *digest) addFile(path string, clean func([]byte) []byte) error {
 	return lines.Err()
 }
 
+func inflated(file *bufio.Reader) (io.Reader, error) {
+	if begin, _ := file.Peek(2); string(begin) != "\x1f\x8b" {
+		return file, nil
+	}
+	return gzip.NewReader(file)
+}
+
 // addFolder adds all files of NDJSON below a folder.
 func (d *digest) addFolder(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".ndjson") {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(strings.TrimSuffix(path, ".gz"), ".ndjson") {
 			return err
 		}
 		return d.addFile(path, nil)

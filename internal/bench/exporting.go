@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -58,9 +59,7 @@ func newExporting(ctx context.Context, t task) (*exporting, error) {
 		Observer: bulkexport.Observer{JobEnded: x.jobEnded},
 	}
 	if t.Gzip {
-		if err := compress(&cfg); err != nil {
-			return nil, err
-		}
+		cfg.GzipLevel = gzip.BestSpeed
 	}
 	if x.Exporter, err = bulkexport.New(cfg); err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ const downloads = 4
 
 // httpExperiments measure what clients see, over loopback.
 func httpExperiments() []experiment {
-	of := func(g goal, measure func(context.Context, *round, source) (measurement, error)) experiment {
+	of := func(g goal, measure func(context.Context, *round, task) (measurement, error)) experiment {
 		return experiment{
 			goals: []goal{g},
 			prepare: func(ctx context.Context, b *bench) error {
@@ -31,7 +31,7 @@ func httpExperiments() []experiment {
 				if err != nil {
 					return nil, err
 				}
-				m, err := measure(ctx, r, source{Kind: "repository", Database: database})
+				m, err := measure(ctx, r, task{Source: source{Kind: "repository", Database: database}})
 				return []measurement{m}, err
 			},
 		}
@@ -41,6 +41,13 @@ func httpExperiments() []experiment {
 			number: 8, what: "kick-off to last byte, client accepts gzip", reference: "export alone",
 			unit: "s", limit: 1.3,
 		}, wholeFlow),
+		of(goal{
+			number: 8, what: "the same, files stored as gzip", reference: "export alone, to gzip files",
+			unit: "s", limit: 1.3,
+		}, func(ctx context.Context, r *round, t task) (measurement, error) {
+			t.Gzip = true
+			return wholeFlow(ctx, r, t)
+		}),
 		of(goal{
 			number: 13, what: "status polls while an export runs", reference: "empty net/http handler",
 			unit: "/s", atLeast: true, limit: 0.5,
@@ -52,14 +59,16 @@ func httpExperiments() []experiment {
 	}
 }
 
-func wholeFlow(ctx context.Context, r *round, from source) (measurement, error) {
+func wholeFlow(ctx context.Context, r *round, t task) (measurement, error) {
 	alone, flow, err := sides(r,
 		func() (float64, error) {
-			took, err := r.exported(ctx, task{Do: "export", Source: from}, r.resources)
+			export := t
+			export.Do = "export"
+			took, err := r.exported(ctx, export, r.resources)
 			return took.wall, err
 		},
 		func() (took float64, err error) {
-			s, err := r.serve(ctx, from)
+			s, err := r.serve(ctx, t)
 			if err != nil {
 				return 0, err
 			}
@@ -105,8 +114,8 @@ func atOnce(few, n int, fn func(i int) error) error {
 }
 
 // throughput reads the largest file of an export several times both ways.
-func throughput(ctx context.Context, r *round, from source) (m measurement, err error) {
-	s, err := r.serve(ctx, from)
+func throughput(ctx context.Context, r *round, t task) (m measurement, err error) {
+	s, err := r.serve(ctx, t)
 	if err != nil {
 		return m, err
 	}
@@ -193,8 +202,8 @@ const (
 
 // statusPolls counts answers while an export runs: those about its status, and
 // while the next one runs, those of an empty handler.
-func statusPolls(ctx context.Context, r *round, from source) (m measurement, err error) {
-	s, err := r.serve(ctx, from)
+func statusPolls(ctx context.Context, r *round, t task) (m measurement, err error) {
+	s, err := r.serve(ctx, t)
 	if err != nil {
 		return m, err
 	}

@@ -76,8 +76,9 @@ type serving struct {
 	*client
 }
 
-func (r *round) serve(ctx context.Context, from source) (*serving, error) {
-	p, err := r.start(ctx, task{Do: "serve", Source: from})
+func (r *round) serve(ctx context.Context, t task) (*serving, error) {
+	t.Do = "serve"
+	p, err := r.start(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (b *bench) repetitions() int { return min(b.resources/100, repetitions) }
 
 // smallExports returns milliseconds: of one client, and of several.
 func (r *round) smallExports(ctx context.Context, from source) (p50, p99 float64, err error) {
-	s, err := r.serve(ctx, from)
+	s, err := r.serve(ctx, task{Source: from})
 	if err != nil {
 		return 0, 0, err
 	}
