@@ -89,3 +89,34 @@ func selected(o options) []experiment {
 		return o.goals != nil && !slices.ContainsFunc(e.goals, func(g goal) bool { return o.goals[g.number] })
 	})
 }
+
+// onDatabase makes an experiment with the export of a database, which is made
+// before the first round.
+func onDatabase(
+	goals []goal, database func(context.Context, *bench) (string, error),
+	measure func(ctx context.Context, r *round, export task) ([]measurement, error),
+) experiment {
+	return experiment{
+		goals: goals,
+		prepare: func(ctx context.Context, b *bench) error {
+			_, err := database(ctx, b)
+			return err
+		},
+		round: func(ctx context.Context, r *round) ([]measurement, error) {
+			path, err := database(ctx, r.bench)
+			if err != nil {
+				return nil, err
+			}
+			return measure(ctx, r, task{Do: "export", Source: source{Kind: "repository", Database: path}})
+		},
+	}
+}
+
+// onAll makes an experiment with the export of all resources from SQLite.
+func onAll(
+	goals []goal, measure func(ctx context.Context, r *round, export task) ([]measurement, error),
+) experiment {
+	return onDatabase(goals, func(ctx context.Context, b *bench) (string, error) {
+		return b.realistic(ctx, b.resources)
+	}, measure)
+}

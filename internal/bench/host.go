@@ -35,35 +35,22 @@ func hostTable() gormsource.Table {
 // hostExperiments measure exports of a table of the host against what is written
 // by hand first: structs in batches, and an encoder of JSON.
 func hostExperiments() []experiment {
-	of := func(what string, limit float64, database func(context.Context, *bench) (string, error)) experiment {
-		return experiment{
-			goals: []goal{{
-				number: 4, what: "table of a host, " + what, reference: "gorm.FindInBatches(1000), json.Encoder",
-				unit: "s", figureUnit: "× faster", atLeast: true, limit: limit,
-			}},
-			prepare: func(ctx context.Context, b *bench) error {
-				_, err := database(ctx, b)
-				return err
-			},
-			round: func(ctx context.Context, r *round) ([]measurement, error) {
-				path, err := database(ctx, r.bench)
-				if err != nil {
-					return nil, err
-				}
-				return r.againstStructs(ctx, source{Kind: "tables", Database: path})
-			},
-		}
+	of := func(what string, limit float64) []goal {
+		return []goal{{
+			number: 4, what: "table of a host, " + what, reference: "gorm.FindInBatches(1000), json.Encoder",
+			unit: "s", figureUnit: "× faster", atLeast: true, limit: limit,
+		}}
 	}
-	onSQLite := of("SQLite", 3, func(ctx context.Context, b *bench) (string, error) {
+	onSQLite := onDatabase(of("SQLite", 3), func(ctx context.Context, b *bench) (string, error) {
 		return b.database(ctx, fmt.Sprintf("documents-%d.db", b.documents()), func(db *gorm.DB) error {
 			return documents(ctx, db, b.documents())
 		})
-	})
-	onPostgres := of("PostgreSQL", 2, func(ctx context.Context, b *bench) (string, error) {
+	}, againstStructs)
+	onPostgres := onDatabase(of("PostgreSQL", 2), func(ctx context.Context, b *bench) (string, error) {
 		return b.databaseOnPostgres(ctx, fmt.Sprintf("documents_%d", b.documents()), func(db *gorm.DB) error {
 			return documents(ctx, db, b.documents())
 		})
-	})
+	}, againstStructs)
 	onPostgres.lacking = lackingPostgres
 	return []experiment{onSQLite, onPostgres}
 }
@@ -105,9 +92,10 @@ func documents(ctx context.Context, db *gorm.DB, n int) error {
 	return nil
 }
 
-func (r *round) againstStructs(ctx context.Context, from source) ([]measurement, error) {
-	byHand := task{Do: "structs", Source: from}
-	export := task{Do: "export", Source: from}
+func againstStructs(ctx context.Context, r *round, export task) ([]measurement, error) {
+	export.Source.Kind = "tables"
+	byHand := export
+	byHand.Do = "structs"
 	compare := func(folder string) error {
 		if !r.first() {
 			return nil

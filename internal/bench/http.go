@@ -20,21 +20,10 @@ const downloads = 4
 // httpExperiments measure what clients see, over loopback.
 func httpExperiments() []experiment {
 	of := func(g goal, measure func(context.Context, *round, task) (measurement, error)) experiment {
-		return experiment{
-			goals: []goal{g},
-			prepare: func(ctx context.Context, b *bench) error {
-				_, err := b.realistic(ctx, b.resources)
-				return err
-			},
-			round: func(ctx context.Context, r *round) ([]measurement, error) {
-				database, err := r.realistic(ctx, r.resources)
-				if err != nil {
-					return nil, err
-				}
-				m, err := measure(ctx, r, task{Source: source{Kind: "repository", Database: database}})
-				return []measurement{m}, err
-			},
-		}
+		return onAll([]goal{g}, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+			m, err := measure(ctx, r, t)
+			return []measurement{m}, err
+		})
 	}
 	return []experiment{
 		of(goal{
@@ -62,9 +51,7 @@ func httpExperiments() []experiment {
 func wholeFlow(ctx context.Context, r *round, t task) (measurement, error) {
 	alone, flow, err := sides(r,
 		func() (float64, error) {
-			export := t
-			export.Do = "export"
-			took, err := r.exported(ctx, export, r.resources)
+			took, err := r.exported(ctx, t, r.resources)
 			return took.wall, err
 		},
 		func() (took float64, err error) {

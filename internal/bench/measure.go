@@ -96,14 +96,12 @@ func (b *bench) measure(ctx context.Context, e experiment) ([]result, error) {
 	results := make([]result, len(e.goals))
 	for i, g := range e.goals {
 		results[i].goal = g
-	}
-	if e.lacking != nil {
-		if why := e.lacking(b.options); why != "" {
-			for i := range results {
-				results[i].lacking = why
-			}
-			return results, nil
+		if e.lacking != nil {
+			results[i].lacking = e.lacking(b.options)
 		}
+	}
+	if results[0].lacking != "" {
+		return results, nil
 	}
 	if e.prepare != nil {
 		if err := e.prepare(ctx, b); err != nil {
@@ -112,16 +110,9 @@ func (b *bench) measure(ctx context.Context, e experiment) ([]result, error) {
 	}
 	found := make([][]measurement, len(e.goals))
 	for n := range b.rounds + 1 {
-		fmt.Fprintf(os.Stderr, "goal %d, round %d of %d\n", e.goals[0].number, n, b.rounds)
-		ms, err := e.round(ctx, &round{bench: b, goal: e.goals[0].number, number: n})
-		if err == nil {
-			err = ctx.Err()
-		}
+		ms, err := b.makeRound(ctx, e, n)
 		if err != nil {
 			return nil, err
-		}
-		if len(ms) != len(e.goals) {
-			return nil, errors.New("the round has measured something else")
 		}
 		for i, m := range ms {
 			if n > 0 {
@@ -133,6 +124,19 @@ func (b *bench) measure(ctx context.Context, e experiment) ([]result, error) {
 		results[i].summarize(found[i])
 	}
 	return results, nil
+}
+
+func (b *bench) makeRound(ctx context.Context, e experiment, n int) ([]measurement, error) {
+	number := e.goals[0].number
+	fmt.Fprintf(os.Stderr, "goal %d, round %d of %d\n", number, n, b.rounds)
+	ms, err := e.round(ctx, &round{bench: b, goal: number, number: n})
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	if len(ms) != len(e.goals) {
+		return nil, errors.New("the round has measured something else")
+	}
+	return ms, nil
 }
 
 // summarize takes the median of each column on its own: the figure is the median

@@ -12,7 +12,9 @@ const mib = 1024 // KiB
 
 // memoryExperiments measure the peak resident size of the process, and allocations.
 func memoryExperiments() []experiment {
-	return []experiment{peaks(), largeResources(), allocations("SQLite", 0.1), allocationsInMemory()}
+	return []experiment{
+		peaks(), largeResources(), onAll([]goal{allocationsFrom("SQLite")}, allocated), allocationsInMemory(),
+	}
 }
 
 const idleServer = "idle server"
@@ -61,7 +63,7 @@ func (b *bench) peakTasks(ctx context.Context) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	wards, err := b.wards(ctx)
+	wards, err := wardsOf(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -89,66 +91,40 @@ const largeSize = 5 << 20
 // largeResources measures an export of resources of 5 MB, the bound of which grows
 // with the number of workers.
 func largeResources() experiment {
-	database := func(ctx context.Context, b *bench) (string, error) {
+	return onDatabase([]goal{{
+		number: 5, what: "peak RSS over idle, resources of 5 MB", reference: idleServer,
+		unit: "MiB", figureUnit: "MiB", limit: float64(runtime.GOMAXPROCS(0)*largeSize>>20 + 64),
+	}}, func(ctx context.Context, b *bench) (string, error) {
 		n := max(b.resources/1000, 10)
 		return b.database(ctx, fmt.Sprintf("large-%d.db", n), func(db *gorm.DB) error {
 			return load(ctx, db, large(n, largeSize))
 		})
-	}
-	return experiment{
-		goals: []goal{{
-			number: 5, what: "peak RSS over idle, resources of 5 MB", reference: idleServer,
-			unit: "MiB", figureUnit: "MiB", limit: float64(runtime.GOMAXPROCS(0)*largeSize>>20 + 64),
-		}},
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := database(ctx, b)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			path, err := database(ctx, r.bench)
-			if err != nil {
-				return nil, err
-			}
-			from := source{Kind: "repository", Database: path}
-			idle, export, err := sides(r,
-				func() (float64, error) { return r.peak(ctx, task{Do: "idle", Source: from}) },
-				func() (float64, error) { return r.peak(ctx, task{Do: "export", Source: from}) },
-			)
-			return []measurement{over(idle, export)}, err
-		},
-	}
+	}, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+		idle, export, err := sides(r,
+			func() (float64, error) { return r.peak(ctx, task{Do: "idle", Source: t.Source}) },
+			func() (float64, error) { return r.peak(ctx, t) },
+		)
+		return []measurement{over(idle, export)}, err
+	})
 }
 
-// allocations measures the export of all resources of a SQLite database.
-func allocations(what string, limit float64) experiment {
-	return experiment{
-		goals: []goal{{number: 6, what: "allocations per resource, " + what, limit: limit}},
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := b.realistic(ctx, b.resources)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			database, err := r.realistic(ctx, r.resources)
-			if err != nil {
-				return nil, err
-			}
-			return r.allocated(ctx, source{Kind: "repository", Database: database})
-		},
-	}
+func allocationsFrom(what string) goal {
+	return goal{number: 6, what: "allocations per resource, " + what, limit: 0.1}
 }
 
 // allocationsInMemory has no more resources than fit.
 func allocationsInMemory() experiment {
 	return experiment{
-		goals: []goal{{number: 6, what: "allocations per resource, memory", limit: 0.1}},
+		goals: []goal{allocationsFrom("memory")},
 		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			return r.allocated(ctx, source{Kind: "memory", Resources: min(r.resources, 200_000)})
+			from := source{Kind: "memory", Resources: min(r.resources, 200_000)}
+			return allocated(ctx, r, task{Do: "export", Source: from})
 		},
 	}
 }
 
-func (r *round) allocated(ctx context.Context, from source) ([]measurement, error) {
-	out, err := r.run(ctx, task{Do: "export", Source: from}, nil)
+func allocated(ctx context.Context, r *round, t task) ([]measurement, error) {
+	out, err := r.run(ctx, t, nil)
 	if err != nil {
 		return nil, err
 	}

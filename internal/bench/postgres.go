@@ -19,38 +19,17 @@ func serverSettings() []string { return []string{"shared_buffers=1GB", "max_wal_
 
 // postgresExperiments measure exports from PostgreSQL, on a private server.
 func postgresExperiments() []experiment {
-	return []experiment{
-		{
-			goals: []goal{{
-				number: 3, what: "PostgreSQL to files", reference: `psql -c '\copy (select body …) to file'`,
-				unit: "s", limit: 0.7, stretch: 0.5,
-			}},
-			lacking: lackingPostgres,
-			prepare: prepareOnPostgres,
-			round: func(ctx context.Context, r *round) ([]measurement, error) {
-				url, err := r.onPostgres(ctx, r.resources)
-				if err != nil {
-					return nil, err
-				}
-				t := task{Do: "export", Source: source{Kind: "repository", Database: url}}
-				reference, export, err := r.compared(ctx, t, r.resources, uncopied,
-					"psql", "-q", "-d", url, "-c", `\copy (`+allBodies+") to pstdout")
-				return []measurement{ratioOf(reference, export)}, err
-			},
-		},
-		{
-			goals:   []goal{{number: 6, what: "allocations per resource, PostgreSQL", limit: 0.1}},
-			lacking: lackingPostgres,
-			prepare: prepareOnPostgres,
-			round: func(ctx context.Context, r *round) ([]measurement, error) {
-				url, err := r.onPostgres(ctx, r.resources)
-				if err != nil {
-					return nil, err
-				}
-				return r.allocated(ctx, source{Kind: "repository", Database: url})
-			},
-		},
-	}
+	export := onDatabase([]goal{{
+		number: 3, what: "PostgreSQL to files", reference: `psql -c '\copy (select body …) to file'`,
+		unit: "s", limit: 0.7, stretch: 0.5,
+	}}, allOnPostgres, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+		m, err := r.compared(ctx, t, r.resources, uncopied,
+			"psql", "-q", "-d", t.Source.Database, "-c", `\copy (`+allBodies+") to pstdout")
+		return []measurement{m}, err
+	})
+	allocations := onDatabase([]goal{allocationsFrom("PostgreSQL")}, allOnPostgres, allocated)
+	export.lacking, allocations.lacking = lackingPostgres, lackingPostgres
+	return []experiment{export, allocations}
 }
 
 func lackingPostgres(o options) string {
@@ -63,15 +42,10 @@ func lackingPostgres(o options) string {
 	return lackingPrograms("psql")(o)
 }
 
-func prepareOnPostgres(ctx context.Context, b *bench) error {
-	_, err := b.onPostgres(ctx, b.resources)
-	return err
-}
-
-// onPostgres returns the URL of a database of so many resources of about 1.4 kB.
-func (b *bench) onPostgres(ctx context.Context, resources int) (string, error) {
-	return b.databaseOnPostgres(ctx, fmt.Sprintf("resources_%d", resources), func(db *gorm.DB) error {
-		return load(ctx, db, generate(resources))
+// allOnPostgres returns the URL of a database of resources of about 1.4 kB.
+func allOnPostgres(ctx context.Context, b *bench) (string, error) {
+	return b.databaseOnPostgres(ctx, fmt.Sprintf("resources_%d", b.resources), func(db *gorm.DB) error {
+		return load(ctx, db, generate(b.resources))
 	})
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"github.com/bulkexport/bulkexport"
@@ -28,26 +27,16 @@ func requestExperiments() []experiment {
 }
 
 func oneType() experiment {
-	return experiment{
-		goals: []goal{{
-			number: 9, what: "one type, 10 % of the rows", reference: "full export", unit: "s", limit: 0.25,
-		}},
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := b.realistic(ctx, b.resources)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			database, err := r.realistic(ctx, r.resources)
-			if err != nil {
-				return nil, err
-			}
-			name, err := tenth(ctx, database)
-			if err != nil {
-				return nil, err
-			}
-			return r.againstFull(ctx, database, bulkexport.ExportRequest{Types: []string{name}}, 0)
-		},
-	}
+	return onAll([]goal{{
+		number: 9, what: "one type, 10 % of the rows", reference: "full export", unit: "s", limit: 0.25,
+	}}, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+		name, err := tenth(ctx, t.Source.Database)
+		if err != nil {
+			return nil, err
+		}
+		m, err := r.againstFull(ctx, t, bulkexport.ExportRequest{Types: []string{name}}, 0)
+		return []measurement{m}, err
+	})
 }
 
 // tenth returns the type whose share of the rows is closest to a tenth.
@@ -81,73 +70,45 @@ func tenth(ctx context.Context, database string) (resourceType string, err error
 // againstFull measures an export of so many resources, 0 for any number, against
 // that of everything.
 func (r *round) againstFull(
-	ctx context.Context, database string, request bulkexport.ExportRequest, resources int,
-) ([]measurement, error) {
-	t := task{Do: "export", Source: source{Kind: "repository", Database: database}}
-	some := t
+	ctx context.Context, full task, request bulkexport.ExportRequest, resources int,
+) (measurement, error) {
+	some := full
 	some.Request = request
 	reference, export, err := sides(r,
-		func() (cost, error) { return r.exported(ctx, t, 0) },
+		func() (cost, error) { return r.exported(ctx, full, 0) },
 		func() (cost, error) { return r.exported(ctx, some, resources) },
 	)
-	return []measurement{ratioOf(reference, export)}, err
+	return ratioOf(reference, export), err
 }
 
 // fewPatients measures the export of a Group among many patients. Its goal has two
 // summands, so the figure is the share of their sum.
 func fewPatients() experiment {
 	const fixed = 0.05
-	return experiment{
-		goals: []goal{{
-			number: 10, what: "Group of 1 in 1,000 patients", reference: "0.01 × full export + 50 ms",
-			unit: "s", limit: 1,
-		}},
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := b.wards(ctx)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			database, err := r.wards(ctx)
-			if err != nil {
-				return nil, err
-			}
-			ms, err := r.againstFull(ctx, database, groupOf("few"), 0)
-			if err != nil {
-				return nil, err
-			}
-			return []measurement{ratio(0.01*ms[0].reference+fixed, ms[0].export)}, nil
-		},
-	}
+	return onDatabase([]goal{{
+		number: 10, what: "Group of 1 in 1,000 patients", reference: "0.01 × full export + 50 ms",
+		unit: "s", limit: 1,
+	}}, wardsOf, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+		m, err := r.againstFull(ctx, t, groupOf("few"), 0)
+		return []measurement{ratio(0.01*m.reference+fixed, m.export)}, err
+	})
 }
 
 func groupOf(id string) bulkexport.ExportRequest {
 	return bulkexport.ExportRequest{Level: bulkexport.LevelGroup, Group: id}
 }
 
-// againstPlain measures an export that has more to do for each resource. Without
-// drops it has as many of them.
+// againstPlain measures an export that has more to do for each resource, and may
+// drop some.
 func againstPlain(what string, request bulkexport.ExportRequest, drops bool) experiment {
-	return experiment{
-		goals: []goal{{number: 11, what: what, reference: "plain export", unit: "s", limit: 1.4}},
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := b.realistic(ctx, b.resources)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			database, err := r.realistic(ctx, r.resources)
-			if err != nil {
-				return nil, err
-			}
+	return onAll(
+		[]goal{{number: 11, what: what, reference: "plain export", unit: "s", limit: 1.4}},
+		func(ctx context.Context, r *round, t task) ([]measurement, error) {
+			resources := r.resources
 			if drops {
-				return r.againstFull(ctx, database, request, 0)
+				resources = 0
 			}
-			return r.againstFull(ctx, database, request, r.resources)
-		},
-	}
-}
-
-// small databases, see there.
-func (b *bench) wards(ctx context.Context) (string, error) {
-	patients := b.resources / 10
-	return b.database(ctx, fmt.Sprintf("wards-%d.db", patients), wards(ctx, patients))
+			m, err := r.againstFull(ctx, t, request, resources)
+			return []measurement{m}, err
+		})
 }

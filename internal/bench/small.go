@@ -16,52 +16,39 @@ const (
 // smallExperiments measure an export of ten resources through HTTP, against the
 // same SQL and file calls by hand, see [byHand].
 func smallExperiments() []experiment {
-	database := func(ctx context.Context, b *bench) (string, error) {
+	return []experiment{onDatabase([]goal{
+		{
+			number: 12, what: "ten resources through HTTP, p50", reference: "the same SQL and file calls by hand, p50",
+			unit: "ms", limit: 2,
+		},
+		{
+			number: 12, what: "ten resources through HTTP, p99 of 4 clients at once",
+			unit: "ms", figureUnit: "ms", limit: 10,
+		},
+	}, func(ctx context.Context, b *bench) (string, error) {
 		return b.database(ctx, "ten.db", func(db *gorm.DB) error { return load(ctx, db, smallRecords(2, 4)) })
-	}
-	return []experiment{{
-		goals: []goal{
-			{
-				number: 12, what: "ten resources through HTTP, p50", reference: "the same SQL and file calls by hand, p50",
-				unit: "ms", limit: 2,
+	}, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+		var p99 float64
+		hand, p50, err := sides(r,
+			func() (float64, error) {
+				out, err := r.run(ctx, task{Do: "byHand", Source: t.Source, Times: r.repetitions()}, nil)
+				return 1000 * median(out.Times), err
 			},
-			{
-				number: 12, what: "ten resources through HTTP, p99 of 4 clients at once",
-				unit: "ms", figureUnit: "ms", limit: 10,
+			func() (p50 float64, err error) {
+				p50, p99, err = r.smallExports(ctx, t)
+				return p50, err
 			},
-		},
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := database(ctx, b)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			path, err := database(ctx, r.bench)
-			if err != nil {
-				return nil, err
-			}
-			from := source{Kind: "repository", Database: path}
-			var p99 float64
-			hand, p50, err := sides(r,
-				func() (float64, error) {
-					out, err := r.run(ctx, task{Do: "byHand", Source: from, Times: r.repetitions()}, nil)
-					return 1000 * median(out.Times), err
-				},
-				func() (p50 float64, err error) {
-					p50, p99, err = r.smallExports(ctx, from)
-					return p50, err
-				},
-			)
-			return []measurement{ratio(hand, p50), {export: p99, figure: p99}}, err
-		},
-	}}
+		)
+		return []measurement{ratio(hand, p50), {export: p99, figure: p99}}, err
+	})}
 }
 
 // repetitions are fewer in a quick look.
 func (b *bench) repetitions() int { return min(b.resources/100, repetitions) }
 
 // smallExports returns milliseconds: of one client, and of several.
-func (r *round) smallExports(ctx context.Context, from source) (p50, p99 float64, err error) {
-	s, err := r.serve(ctx, task{Source: from})
+func (r *round) smallExports(ctx context.Context, t task) (p50, p99 float64, err error) {
+	s, err := r.serve(ctx, t)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -88,6 +88,12 @@ func sqlNames(shift, step int64, prefix string) map[string]any {
 	return map[string]any{"shift": shift, "step": step, "from": firstCopy, "to": prefix}
 }
 
+// wardsOf returns a database with a tenth as many patients as resources are asked for.
+func wardsOf(ctx context.Context, b *bench) (string, error) {
+	patients := b.resources / 10
+	return b.database(ctx, fmt.Sprintf("wards-%d.db", patients), wards(ctx, patients))
+}
+
 // wards fills a database with patients who have two observations each, and Groups:
 // all, with all of them, and few, with one in a thousand.
 func wards(ctx context.Context, patients int) func(*gorm.DB) error {

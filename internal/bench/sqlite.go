@@ -14,21 +14,15 @@ const allBodies = "select body from bulkexport_resources"
 // measurement: that of an export with all checks.
 func sqliteExperiments() []experiment {
 	const reference = "sqlite3 db 'select body …' > file"
-	return []experiment{{
-		goals: []goal{
-			{number: 1, what: "SQLite to files", reference: reference, unit: "s", limit: 1.2, stretch: 0.9},
-			{number: 2, what: "the same, every line checked", reference: reference, unit: "s", limit: 1.5, stretch: 1.1},
-		},
-		lacking: lackingPrograms("sqlite3"),
-		prepare: func(ctx context.Context, b *bench) error {
-			_, err := b.realistic(ctx, b.resources)
-			return err
-		},
-		round: func(ctx context.Context, r *round) ([]measurement, error) {
-			m, err := r.againstShell(ctx)
-			return []measurement{m, m}, err
-		},
-	}}
+	e := onAll([]goal{
+		{number: 1, what: "SQLite to files", reference: reference, unit: "s", limit: 1.2, stretch: 0.9},
+		{number: 2, what: "the same, every line checked", reference: reference, unit: "s", limit: 1.5, stretch: 1.1},
+	}, func(ctx context.Context, r *round, t task) ([]measurement, error) {
+		m, err := r.compared(ctx, t, r.resources, nil, "sqlite3", t.Source.Database, allBodies)
+		return []measurement{m, m}, err
+	})
+	e.lacking = lackingPrograms("sqlite3")
+	return []experiment{e}
 }
 
 // lackingPrograms says which of the programs are not installed.
@@ -43,21 +37,11 @@ func lackingPrograms(names ...string) func(options) string {
 	}
 }
 
-func (r *round) againstShell(ctx context.Context) (measurement, error) {
-	database, err := r.realistic(ctx, r.resources)
-	if err != nil {
-		return measurement{}, err
-	}
-	t := task{Do: "export", Source: source{Kind: "repository", Database: database}}
-	reference, export, err := r.compared(ctx, t, r.resources, nil, "sqlite3", database, allBodies)
-	return ratioOf(reference, export), err
-}
-
 // compared measures a program that writes the same lines as an export of so many
 // resources. clean undoes what it does to a line.
 func (r *round) compared(
 	ctx context.Context, t task, resources int, clean func([]byte) []byte, name string, args ...string,
-) (reference, export cost, err error) {
+) (measurement, error) {
 	written := func(file string) error {
 		if !r.first() {
 			return nil
@@ -65,10 +49,11 @@ func (r *round) compared(
 		_, err := r.run(ctx, t, func(folder string) error { return same(file, clean, folder) })
 		return err
 	}
-	return sides(r,
+	reference, export, err := sides(r,
 		func() (cost, error) { return r.shell(ctx, written, name, args...) },
 		func() (cost, error) { return r.exported(ctx, t, resources) },
 	)
+	return ratioOf(reference, export), err
 }
 
 // exported measures an export of so many resources; 0 means any number.
