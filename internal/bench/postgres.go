@@ -56,7 +56,7 @@ func (b *bench) databaseOnPostgres(
 	if b.server == nil {
 		server, err := pgserver.Open(ctx, filepath.Join(b.dir, "postgres"), serverSettings()...)
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("start PostgreSQL, whose user must be able to enter -dir: %w", err)
 		}
 		b.server = server
 	}

@@ -67,7 +67,7 @@ func (c *client) timesOf(ctx context.Context, clients, exports int) ([]float64, 
 	times := make([]float64, exports)
 	err := atOnce(clients, exports, func(i int) error {
 		watch := newStopwatch()
-		err := c.wholeExport(ctx, time.Duration(0), "identity")
+		_, err := c.wholeExport(ctx, time.Duration(0), "identity")
 		times[i] = watch.seconds()
 		return err
 	})
