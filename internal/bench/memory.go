@@ -95,7 +95,7 @@ func largeResources() experiment {
 		number: 5, what: "peak RSS over idle, resources of 5 MB", reference: idleServer,
 		unit: "MiB", figureUnit: "MiB", limit: float64(runtime.GOMAXPROCS(0)*largeSize>>20 + 64),
 	}}, func(ctx context.Context, b *bench) (string, error) {
-		n := max(b.resources/1000, 10)
+		n := max(b.resources/1000, 4)
 		return b.database(ctx, fmt.Sprintf("large-%d.db", n), func(db *gorm.DB) error {
 			return load(ctx, db, large(n, largeSize))
 		})
