@@ -105,8 +105,12 @@ func (p *planner) split(ctx context.Context, source ResourceSource, part Part) e
 		return err
 	}
 	var cuts [][]byte
-	if total < 0 || total > p.e.cfg.MaxFileResources {
-		if cuts, err = p.cuts(ctx, source, q, p.e.cfg.MaxFileResources); err != nil {
+	size := p.e.cfg.MaxFileResources
+	if total > size {
+		size = ceil(total, ceil(total, size)) // equal ranges leave no worker a rest
+	}
+	if total < 0 || total > size {
+		if cuts, err = p.cuts(ctx, source, q, size); err != nil {
 			return err
 		}
 	}
@@ -115,6 +119,9 @@ func (p *planner) split(ctx context.Context, source ResourceSource, part Part) e
 	p.add(parts...)
 	return nil
 }
+
+// ceil divides positive numbers and rounds up.
+func ceil(a, b int64) int64 { return (a + b - 1) / b }
 
 // count returns how many resources a query selects, or -1 if the source does not
 // count.

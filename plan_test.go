@@ -42,6 +42,11 @@ func TestPlanCountsEachTypeOnce(t *testing.T) {
 		k.wait(id)
 		require.Equal(t, []string{"Condition", "Observation", "Patient"}, source.counted)
 		require.Equal(t, []string{"Observation"}, source.split, "the others fit one file")
+		var counts []int64
+		for _, file := range k.status(id).Files {
+			counts = append(counts, file.Count)
+		}
+		require.Equal(t, []int64{50, 40, 40, 40, 25}, counts, "ranges are equal")
 		require.Equal(t, lists.all("Condition", "Observation", "Patient"), k.lines(id))
 	})
 }

@@ -144,7 +144,8 @@ type SourceCounter interface {
 type SourceSplitter interface {
 	// Split returns ascending keys c1 < c2 < … such that each of the ranges
 	// (q.After, c1], (c1, c2], …, (cn, q.UpTo] selects about size resources. No
-	// cuts means that the range is small or cannot be divided. size is positive.
+	// cuts means that the range is small or cannot be divided. size is positive; of
+	// what was counted it is an equal share, so that there is no need to count again.
 	// The cuts must stay valid for later queries, in any process. The exporter
 	// cannot compare keys: cuts out of order would export resources twice.
 	Split(ctx context.Context, q Query, size int64) ([][]byte, error)

@@ -21,7 +21,7 @@
 // the driver's own time-out is; writes of a Repository wait as the driver does.
 //
 // A stream takes a connection of the pool only while it fills its buffer, of
-// some 1 MiB, and none while its consumer works.
+// at most some 2 MiB, and none while its consumer works.
 //
 // Rows do not pass through database/sql where that can be avoided: from pgx they
 // are taken as they come, and on a connection of github.com/mattn/go-sqlite3, on

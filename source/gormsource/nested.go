@@ -80,6 +80,11 @@ func (db session) eachOf(ctx context.Context, query string, args []any, scan fun
 	if err != nil {
 		return err
 	}
+	return db.run(ctx, text, args, scan)
+}
+
+// run calls scan for each row of a statement as the database knows it.
+func (db session) run(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
 	return db.withConn(ctx, func(conn *sql.Conn) error {
 		rows, err := conn.QueryContext(ctx, text, args...)
 		if err != nil {

@@ -224,12 +224,12 @@ func TestBatches(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ rows, size, want int }{
 		{64, 64, 256},                      // grows fourfold at most
-		{256, 256 << 10, 1024},             // to a MiB
-		{1024, 1 << 20, 1024},              // stays
-		{1000, 8 << 20, 125},               // shrinks
+		{512, 512 << 10, 2048},             // to 2 MiB
+		{2048, 2 << 20, 2048},              // stays
+		{1000, 8 << 20, 250},               // shrinks
 		{1, 5 << 20, 1},                    // but not to nothing
 		{64, 0, 256},                       // what has no size at all
-		{1 << 20, 1 << 30, 1 << 20 / 1024}, // no overflow
+		{1 << 20, 1 << 30, 2 << 20 / 1024}, // no overflow
 	} {
 		require.Equal(t, c.want, nextBatch(c.rows, c.size), c)
 	}

@@ -118,8 +118,8 @@ func (r *Repository) Count(ctx context.Context, q bulkexport.Query) (int64, erro
 	return n, wrap(ctx, "count "+q.Type, err)
 }
 
-// Split implements [bulkexport.SourceSplitter]. The ranges are of equal size, in
-// a limited population all but the last one.
+// Split implements [bulkexport.SourceSplitter]. All ranges but the last one have
+// exactly the size that is asked for.
 func (r *Repository) Split(ctx context.Context, q bulkexport.Query, size int64) ([][]byte, error) {
 	v, err := r.view(ctx, q)
 	if err != nil {

@@ -63,7 +63,7 @@ func testPostgresColumns(t *testing.T, dsn string) {
 func requireCuts(t *testing.T, source *gormsource.Tables) {
 	t.Helper()
 	q := query("Patient")
-	cuts, err := source.Split(t.Context(), q, 500)
+	cuts, err := source.Split(t.Context(), q, 400)
 	require.NoError(t, err)
 	require.Len(t, cuts, 2)
 	for _, cut := range append(cuts, nil) {

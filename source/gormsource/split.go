@@ -30,7 +30,7 @@ func (db session) scan(ctx context.Context, query string, args []any, value any)
 	})
 }
 
-// split cuts the selection into equal parts of at most size rows.
+// split cuts after every size rows that others follow.
 //
 // Each cut is found by stepping over the index from the cut before, so that
 // all of them together pass every entry once and no body at all. As measured
@@ -38,31 +38,38 @@ func (db session) scan(ctx context.Context, query string, args []any, value any)
 // over the same rows takes, and unlike a guess from the smallest and largest
 // key it is right for any distribution and for text.
 func (db session) split(ctx context.Context, s selection, size int64) ([][]byte, error) {
-	n, err := db.count(ctx, s)
-	if err != nil || n <= size {
-		return nil, err
-	}
-	parts := (n + size - 1) / size
-	step := (n + parts - 1) / parts
-	cuts := make([][]byte, 0, parts-1)
-	for range parts - 1 {
-		cut, err := db.step(ctx, s, step)
+	var cuts [][]byte
+	for {
+		cut, err := db.step(ctx, s, size)
 		if err != nil || cut == nil {
 			return cuts, err
 		}
 		cuts = append(cuts, cut)
 		s.after = cut
 	}
-	return cuts, nil
 }
 
-// step returns the key of the n-th selected row, or nil where there are fewer.
+// step returns the key of the n-th selected row, or nil where no other follows.
 func (db session) step(ctx context.Context, s selection, n int64) ([]byte, error) {
 	query, err := s.query(ctx, db.gorm)
 	if err != nil {
 		return nil, err
 	}
-	return db.first(ctx, s.inKeyOrder(query, s.key).Offset(int(n-1)))
+	text, args, err := statement(s.inKeyOrder(query, s.key).Offset(int(n - 1)).Limit(2))
+	if err != nil {
+		return nil, err
+	}
+	var keys [][]byte
+	err = db.run(ctx, text, args, func(rows *sql.Rows) error {
+		var key []byte
+		err := rows.Scan(&key)
+		keys = append(keys, key)
+		return err
+	})
+	if err != nil || len(keys) < 2 {
+		return nil, err
+	}
+	return keys[0], nil
 }
 
 // first returns the only column of the first row, as text, or nil.
