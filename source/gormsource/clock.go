@@ -59,7 +59,7 @@ func sqliteStamp(tx *gorm.DB) (stamp, error) {
 
 func sqliteCut(ctx context.Context, db session) (at int64, err error) {
 	const query = `UPDATE bulkexport_clock SET stamp = (max(stamp, ?) + 999) / 1000 * 1000 RETURNING stamp`
-	err = withWriteLock(ctx, db.pool, hostPatience, "COMMIT", func(tx *sql.Conn) error {
+	err = db.dialect.manyRows.withWriteLock(ctx, db.pool, hostPatience, "COMMIT", func(tx *sql.Conn) error {
 		return tx.QueryRowContext(ctx, query, time.Now().UnixMicro()).Scan(&at)
 	})
 	return at, err

@@ -60,13 +60,14 @@ func dialectOf(db *gorm.DB) (dialect, error) {
 }
 
 func sqliteDialect() dialect {
+	rows := &manyRows{}
 	return dialect{
 		kindOf:     sqliteKind,
 		timestamps: func(c clause.Column) lastUpdated { return textTime{c} },
 		textTimes:  true,
-		conn:       sqliteConn,
-		manyRows:   &manyRows{},
-		now:        sqliteNow,
+		conn:       rows.conn,
+		manyRows:   rows,
+		now:        rows.now,
 		brackets:   "[]",
 		list:       "json_each(?) AS m",
 		inside:     " CROSS JOIN %s AS %s ON %s",

@@ -12,7 +12,7 @@ import (
 // connection of the pool is taken all the same: it is that which reads.
 //
 // All that is not simply so is left to the driver: what it does not know, what
-// fails, and locks, for which sqliteConn knows how to wait. So errors are the
+// fails, and locks, for which conn knows how to wait. So errors are the
 // same either way.
 type manyRows struct{ sameLibrary atomic.Bool }
 
@@ -20,9 +20,6 @@ type manyRows struct{ sameLibrary atomic.Bool }
 func (m *manyRows) fill(
 	ctx context.Context, pool *sql.DB, text string, args []any, limit int, b *batch,
 ) error {
-	if sqliterows.SourceID() == "" {
-		return sqliterows.ErrUnsupported
-	}
 	return onConn(ctx, pool, func(conn *sql.Conn) error {
 		if !m.isSameLibrary(ctx, conn) {
 			return sqliterows.ErrUnsupported
@@ -52,8 +49,13 @@ func (m *manyRows) fill(
 // isSameLibrary asks the driver's library who it is. A process could have two, if
 // the driver came with a plugin.
 func (m *manyRows) isSameLibrary(ctx context.Context, conn *sql.Conn) bool {
-	if m.sameLibrary.Load() {
+	switch {
+	case m == nil:
+		return false
+	case m.sameLibrary.Load():
 		return true
+	case sqliterows.SourceID() == "":
+		return false
 	}
 	var there string
 	err := conn.QueryRowContext(ctx, "SELECT sqlite_source_id()").Scan(&there)

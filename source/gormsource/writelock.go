@@ -4,14 +4,18 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bulkexport/bulkexport/source/gormsource/internal/sqliterows"
 )
 
-// sqliteNow waits for the writer in flight, if there is one. On a database that
+// now waits for the writer in flight, if there is one. On a database that
 // is opened read-only the statement just begins to read.
-func sqliteNow(ctx context.Context, pool *sql.DB, wait time.Duration) (now time.Time, err error) {
-	err = withWriteLock(ctx, pool, max(wait, hostPatience), "ROLLBACK", func(*sql.Conn) error {
+func (m *manyRows) now(ctx context.Context, pool *sql.DB, wait time.Duration) (now time.Time, err error) {
+	err = m.withWriteLock(ctx, pool, max(wait, hostPatience), "ROLLBACK", func(*sql.Conn) error {
 		now = time.Now()
 		return nil
 	})
@@ -20,10 +24,10 @@ func sqliteNow(ctx context.Context, pool *sql.DB, wait time.Duration) (now time.
 
 // withWriteLock runs fn in a transaction that nobody writes beside, and ends it
 // with COMMIT or ROLLBACK.
-func withWriteLock(
+func (m *manyRows) withWriteLock(
 	ctx context.Context, pool *sql.DB, wait time.Duration, end string, fn func(*sql.Conn) error,
 ) error {
-	return impatiently(ctx, pool, func(conn *sql.Conn) (err error) {
+	return m.impatiently(ctx, pool, func(conn *sql.Conn) (err error) {
 		deadline := time.Now().Add(wait)
 		exec := func(sql string) error {
 			_, err := conn.ExecContext(context.WithoutCancel(ctx), sql)
@@ -45,36 +49,57 @@ func withWriteLock(
 	})
 }
 
-// sqliteConn runs fn, which reads, and again if it met a lock: that is so before
+// conn runs fn, which reads, and again if it met a lock: that is so before
 // the first row. With a rollback journal readers wait for a writer that commits.
-func sqliteConn(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
-	return impatiently(ctx, pool, func(conn *sql.Conn) error {
+func (m *manyRows) conn(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
+	return m.impatiently(ctx, pool, func(conn *sql.Conn) error {
 		return whileBusy(ctx, time.Now().Add(hostPatience), func() error { return fn(conn) })
 	})
 }
 
 // impatiently runs fn on a connection that does not wait for locks. SQLite's
 // drivers do so in a way that no context ends, so that whileBusy has to do it.
-func impatiently(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
+func (m *manyRows) impatiently(ctx context.Context, pool *sql.DB, fn func(*sql.Conn) error) error {
 	return onConn(ctx, pool, func(conn *sql.Conn) error {
-		var timeout string
-		if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
-			return err
+		set := setBusyTimeout
+		if m.isSameLibrary(ctx, conn) {
+			set = setBusyTimeoutDirectly
 		}
-		set := func(timeout string) error {
-			_, err := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = "+timeout)
+		was, err := set(ctx, conn, 0)
+		if err != nil {
 			return err
 		}
 		defer func() {
-			if set(timeout) != nil {
+			if _, err := set(context.WithoutCancel(ctx), conn, was); err != nil {
 				discard(conn)
 			}
 		}()
-		if err := set("0"); err != nil {
-			return err
-		}
 		return fn(conn)
 	})
+}
+
+func setBusyTimeout(ctx context.Context, conn *sql.Conn, ms int) (was int, err error) {
+	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&was); err != nil {
+		return 0, err
+	}
+	_, err = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA busy_timeout = "+strconv.Itoa(ms))
+	return was, err
+}
+
+// setBusyTimeoutDirectly does the same in one call instead of two statements,
+// which take longer than many of those that are waited for.
+func setBusyTimeoutDirectly(ctx context.Context, conn *sql.Conn, ms int) (was int, err error) {
+	err = conn.Raw(func(driverConn any) error {
+		if direct, ok := sqliterows.Of(driverConn); ok {
+			was = direct.SetBusyTimeout(ms)
+			return nil
+		}
+		return sqliterows.ErrUnsupported
+	})
+	if errors.Is(err, sqliterows.ErrUnsupported) {
+		return setBusyTimeout(ctx, conn, ms)
+	}
+	return was, err
 }
 
 // discard keeps a connection from being used again.

@@ -163,24 +163,24 @@ static bulkexport_result rows_of(sqlite3_stmt *stmt, char *bytes, int64_t bytes_
   }
 }
 
-static int busy_timeout(sqlite3 *db) {
+int bulkexport_sqlite_busy_timeout(sqlite3 *db, int ms) {
   sqlite3_stmt *stmt = 0;
-  int ms = 0;
+  int was = 0;
   if (sqlite3_prepare_v2(db, "PRAGMA busy_timeout", -1, &stmt, 0) == OK && sqlite3_step(stmt) == ROW) {
-    ms = sqlite3_column_int64(stmt, 0);
+    was = sqlite3_column_int64(stmt, 0);
   }
   sqlite3_finalize(stmt);
-  return ms;
+  if (was != ms) {
+    sqlite3_busy_timeout(db, ms);
+  }
+  return was;
 }
 
 bulkexport_result bulkexport_sqlite_read(sqlite3 *db, const char *query, int query_len, const bulkexport_arg *args,
                                          int args_len, const char *data, char *bytes, int64_t bytes_len,
                                          bulkexport_row *rows, int rows_len) {
   bulkexport_result result = {.state = bulkexport_failed};
-  int patience = busy_timeout(db);
-  if (patience) { // SQLite waits for locks in a way that nothing interrupts
-    sqlite3_busy_timeout(db, 0);
-  }
+  int patience = bulkexport_sqlite_busy_timeout(db, 0); // it waits in a way that nothing interrupts
   sqlite3_stmt *stmt = prepare(db, query, query_len, args, args_len, data);
   if (stmt) {
     result = rows_of(stmt, bytes, bytes_len, rows, rows_len);

@@ -29,6 +29,7 @@ typedef struct {
 
 const char *bulkexport_sqlite_sourceid(void);
 void bulkexport_sqlite_interrupt(sqlite3 *db);
+int bulkexport_sqlite_busy_timeout(sqlite3 *db, int ms);
 bulkexport_result bulkexport_sqlite_read(sqlite3 *db, const char *query, int query_len, const bulkexport_arg *args,
                                          int args_len, const char *data, char *bytes, int64_t bytes_len,
                                          bulkexport_row *rows, int rows_len);

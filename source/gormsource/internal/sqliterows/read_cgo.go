@@ -45,6 +45,12 @@ func Of(driverConn any) (Conn, bool) {
 // used: there are two copies of the library.
 func SourceID() string { return C.GoString(C.bulkexport_sqlite_sourceid()) }
 
+// SetBusyTimeout says for how many milliseconds statements wait for locks, and
+// returns for how many they did.
+func (c Conn) SetBusyTimeout(ms int) (was int) {
+	return int(C.bulkexport_sqlite_busy_timeout(c.db, C.int(ms)))
+}
+
 const (
 	firstBytes = 64 << 10
 	// fullBytes is what a batch grows to, unless a single row is larger.

@@ -13,6 +13,9 @@ func Of(any) (Conn, bool) { return Conn{}, false }
 // SourceID returns "": no library is linked.
 func SourceID() string { return "" }
 
+// SetBusyTimeout does nothing.
+func (Conn) SetBusyTimeout(int) (was int) { return 0 }
+
 // Read returns [ErrUnsupported].
 func (Conn) Read(context.Context, string, []any, int, *Batch) (all bool, err error) {
 	return false, ErrUnsupported
