@@ -79,7 +79,8 @@ type JobStore interface {
 type StoreRevisions interface {
 	// Revision returns a number that grows with each UpdateJob, UpdatePart and
 	// SetParts of the job that stores something, for as long as the job is there.
-	// Absent is [ErrJobNotFound].
+	// Absent is [ErrJobNotFound]. After any error the job is read as if there was no
+	// such method.
 	Revision(ctx context.Context, id string) (int64, error)
 }
 

@@ -2,6 +2,7 @@ package faulttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bulkexport/bulkexport"
@@ -41,6 +42,16 @@ func (s *store) Jobs(ctx context.Context, filter bulkexport.JobFilter) ([]bulkex
 // Parts implements [bulkexport.JobStore].
 func (s *store) Parts(ctx context.Context, jobID string) ([]bulkexport.Part, error) {
 	return answer(s.read, "Parts", func() ([]bulkexport.Part, error) { return s.inner.Parts(ctx, jobID) })
+}
+
+// Revision implements [bulkexport.StoreRevisions], as far as the store under test
+// does.
+func (s *store) Revision(ctx context.Context, id string) (int64, error) {
+	revisions, ok := s.inner.(bulkexport.StoreRevisions)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	return answer(s.read, "Revision", func() (int64, error) { return revisions.Revision(ctx, id) })
 }
 
 // UpdateJob implements [bulkexport.JobStore].

@@ -81,6 +81,10 @@ type groupReader struct {
 	modified  bool
 }
 
+// shortMember is about the length of the shortest members, of which large Groups
+// consist: room for all of them is made at once.
+const shortMember = 48
+
 // member reads the member that is next.
 func (r *groupReader) member() {
 	var entity []byte
@@ -101,6 +105,9 @@ func (r *groupReader) member() {
 	switch {
 	case former || !ok:
 	case ref.Type == "Patient":
+		if r.found.Patients == nil {
+			r.found.Patients = make([]string, 0, len(r.data)/shortMember+1)
+		}
 		r.found.Patients = append(r.found.Patients, ref.ID)
 	case ref.Type == "Group":
 		r.found.Groups = append(r.found.Groups, ref.ID)

@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 
@@ -68,6 +69,19 @@ func (d *download) Write(p []byte) (int, error) {
 		}
 	}
 	return d.zip.Write(p)
+}
+
+// copyBuffer is how much is read and written at a time: with the usual 32 KiB a
+// third of the time of a download is spent on calls.
+const copyBuffer = 256 << 10
+
+// ReadFrom implements io.ReaderFrom, for io.Copy.
+func (d *download) ReadFrom(src io.Reader) (int64, error) {
+	size := int64(copyBuffer)
+	if limited, ok := src.(*io.LimitedReader); ok {
+		size = max(min(size, limited.N), 1)
+	}
+	return io.CopyBuffer(struct{ io.Writer }{d}, src, make([]byte, size))
 }
 
 // finish ends a body that is whole. A client that has gone is none to tell.

@@ -82,7 +82,11 @@ func (r *Repository) members(ctx context.Context, v *view) ([]string, error) {
 		var nested []string
 		n, err := r.eachGroup(ctx, v, open, func(body []byte) error {
 			found, err := fhir.GroupMembers(body, at, r.baseURLs...)
-			patients = append(patients, found.Patients...)
+			if patients == nil {
+				patients = found.Patients // large Groups are copied once less
+			} else {
+				patients = append(patients, found.Patients...)
+			}
 			nested = append(nested, found.Groups...)
 			return refused(err)
 		})

@@ -34,7 +34,23 @@ func (d dialect) listOf(values []string) string {
 	if len(values) == 0 {
 		return d.brackets
 	}
-	return d.brackets[:1] + `"` + strings.Join(values, `","`) + `"` + d.brackets[1:]
+	size := len(d.brackets)
+	for _, value := range values {
+		size += len(value) + len(`"",`)
+	}
+	var list strings.Builder
+	list.Grow(size)
+	list.WriteString(d.brackets[:1])
+	for i, value := range values {
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteByte('"')
+		list.WriteString(value)
+		list.WriteByte('"')
+	}
+	list.WriteString(d.brackets[1:])
+	return list.String()
 }
 
 // inside adds the rows of a table that meet a condition, which may name those
