@@ -91,7 +91,7 @@ func (r *Repository) eachWindow(ctx context.Context, v *view, fn func(seqs []int
 	}
 	upTo = min(upTo, last)
 	w, span := r.firstWindow(v, after, upTo)
-	var seqs []int64
+	seqs := make([]int64, 0, len(v.patients)) // about what a window has
 	for w.after < upTo {
 		w.upTo = w.after + min(span, upTo-w.after)
 		if seqs, err = r.collect(ctx, v, w, seqs[:0]); err != nil {
