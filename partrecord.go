@@ -79,9 +79,9 @@ type File struct {
 	// SHA256 is the hash of the content in lower-case hexadecimal.
 	SHA256 string `json:"sha256"`
 	// Gzip is nil if the sink has the lines as they are. If it has them as gzip,
-	// see [Config.GzipLevel], these are the lengths of its members: each inflates
-	// to 1 MiB of lines, the last one to the rest. Size and SHA256 are those of the
-	// lines.
+	// see [Config.GzipLevel], these are the lengths of its pieces: each stands for
+	// 1 MiB of lines, the last one for the rest, and can be inflated without those
+	// before. Size and SHA256 are those of the lines.
 	Gzip []int64 `json:"gzip,omitempty"`
 	// Severities counts the issues of an error file by their severity.
 	Severities map[string]int64 `json:"severities,omitempty"`

@@ -15,7 +15,7 @@ import (
 	"github.com/bulkexport/bulkexport/source/memsource"
 )
 
-// newGzipKit has a completed export that is stored as gzip, of several members.
+// newGzipKit has a completed export that is stored as gzip, of several pieces.
 // It returns the path of its file and what is in there.
 func newGzipKit(t *testing.T) (k *kit, file, want string) {
 	t.Helper()
@@ -74,7 +74,7 @@ func TestRangesOfStoredGzip(t *testing.T) {
 	t.Parallel()
 	k, file, want := newGzipKit(t)
 	plain, zipped := etag(want), strings.TrimSuffix(etag(want), `"`)+`-gzip"`
-	const from, to = 1<<20 - 100, 1<<20 + 5000 // where one member ends
+	const from, to = 1<<20 - 100, 1<<20 + 5000 // where one piece ends
 	requested := fmt.Sprintf("Range: bytes=%d-%d", from, to)
 
 	// Whoever does not say otherwise means the lines.
