@@ -1,6 +1,9 @@
 package bulkexport
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Runner delivers tasks to workers: the [Pool] in this process, or a job
 // engine that the host has already.
@@ -35,6 +38,26 @@ type RunnerCanceler interface {
 	// CancelJob drops the job's queued tasks and cancels the context of those
 	// being performed here. It does not wait for them.
 	CancelJob(ctx context.Context, jobID string) error
+}
+
+// RunnerScheduler is implemented by a runner that spans processes and can have a
+// thing done regularly by one of them. Without it each process does it.
+type RunnerScheduler interface {
+	// Schedule has fn called soon after Start and then each interval, for as long
+	// as any process with the same schedule runs: by one process at a time, another
+	// one if that dies. An error of fn is logged and not a reason to call again
+	// before its time. It is called before Start, once for each name.
+	Schedule(name string, every time.Duration, fn func(context.Context) error) error
+}
+
+// Ceilings bound how many tasks of a kind that reads or writes resources
+// ([TaskPart]) a runner performs at the same time, besides the number of its
+// workers. 0 is no bound.
+type Ceilings struct {
+	// Job, Tenant and Total bound the tasks of one job, those of all jobs of a tenant,
+	// and all there are: in this process, or in all of them for a runner that spans
+	// several.
+	Job, Tenant, Total int
 }
 
 // TaskKind says what a task does.

@@ -63,6 +63,19 @@ type SinkInventory interface {
 	DeleteFile(ctx context.Context, jobID, name string) error
 }
 
+// SinkURLs is implemented by a sink whose files clients can fetch without the
+// host, by URLs that are the permission themselves: the signed URLs of object
+// storage. The manifest then names these, and says that they need no access token
+// (Bulk Data Access, "Bulk Data Output File Request", requiresAccessToken). They
+// are made anew for each status request.
+type SinkURLs interface {
+	// FileURL returns an absolute URL by which anybody can GET the committed file,
+	// and when it ends to work: not later than until, but it may be sooner. An empty
+	// URL without an error means that this file, or every file, is to be had from
+	// the exporter only. It does not ask whether the file is there.
+	FileURL(ctx context.Context, jobID, name string, until time.Time) (url string, expires time.Time, err error)
+}
+
 // StoredFile is a file in a sink, committed or not.
 type StoredFile struct {
 	// Name is the name it was created with.

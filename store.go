@@ -84,6 +84,15 @@ type StoreRevisions interface {
 	Revision(ctx context.Context, id string) (int64, error)
 }
 
+// StoreClock is implemented by a [JobStore] that has a clock which all processes
+// can ask. With it they agree on the time, however wrong the clocks of their
+// machines are: leases, pauses and expiries go by it.
+type StoreClock interface {
+	// Time returns the store's present time. An error that wraps
+	// [errors.ErrUnsupported] means that it has none after all.
+	Time(ctx context.Context) (time.Time, error)
+}
+
 // JobFilter selects jobs. Zero fields select all.
 type JobFilter struct {
 	// States selects jobs in one of these states.
