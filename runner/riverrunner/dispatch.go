@@ -1,0 +1,129 @@
+package riverrunner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/bulkexport/bulkexport"
+)
+
+// store stores tasks that neither wait already nor are with River to be begun. One
+// that is being performed is stored: it may have read what was before the reason to
+// enqueue it again.
+func (r *Runner) store(ctx context.Context, tasks []bulkexport.Task) error {
+	kinds, jobs := make([]string, len(tasks)), make([]string, len(tasks))
+	tenants, parts := make([]string, len(tasks)), make([]int32, len(tasks))
+	for i, task := range tasks {
+		kinds[i], jobs[i], tenants[i], parts[i] = string(task.Kind), task.JobID, task.Tenant, int32(task.Part) //nolint:gosec,lll // parts are counted
+	}
+	_, err := r.pool.Exec(ctx, r.sql.enqueue, kinds, jobs, tenants, parts)
+	return err
+}
+
+// storeAgain stores a task that failed. What was enqueued meanwhile waits too.
+func (r *Runner) storeAgain(ctx context.Context, kind bulkexport.TaskKind, w work, pause time.Duration) error {
+	_, err := r.pool.Exec(ctx, r.sql.enqueueAgain,
+		string(kind), w.Job, w.Tenant, w.Part, w.Failures, pause.Seconds())
+	return err
+}
+
+// nudge has the dispatcher look.
+func (r *Runner) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// aliveFor is how long a node counts as alive without a sign, and signInterval how
+// often it gives one. It also bounds how late a task that waits for its pause comes.
+const (
+	aliveFor     = 10 * time.Second
+	signInterval = time.Second
+)
+
+// dispatchUntil keeps River supplied until ctx ends.
+func (r *Runner) dispatchUntil(ctx context.Context) {
+	ticker := time.NewTicker(signInterval)
+	defer ticker.Stop()
+	signed := time.Time{}
+	for {
+		err := r.sign(ctx, &signed)
+		if err == nil {
+			err = r.dispatch(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.cfg.Logger.WarnContext(ctx, "hand over tasks; it is tried again soon", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-r.wake:
+		}
+	}
+}
+
+// sign says that this node is alive, now and then.
+func (r *Runner) sign(ctx context.Context, last *time.Time) error {
+	if time.Since(*last) < signInterval/2 {
+		return nil
+	}
+	_, err := r.pool.Exec(ctx, r.sql.sign, r.client.ID(), r.cfg.Workers)
+	if err == nil {
+		*last = time.Now()
+	}
+	return err
+}
+
+// leave says that this node is no more.
+func (r *Runner) leave(ctx context.Context) error {
+	if _, err := r.pool.Exec(ctx, r.sql.leave, r.client.ID()); err != nil {
+		return fmt.Errorf("riverrunner: leave: %w", err)
+	}
+	return nil
+}
+
+// dispatch hands to River what may be begun now, or soon.
+func (r *Runner) dispatch(ctx context.Context) error {
+	return r.dispatchAfter(ctx, func(pgx.Tx) error { return nil })
+}
+
+// dispatchAfter dispatches after something else, all or nothing. One node at a time
+// does, or two of them would hand over more than the ceilings allow.
+func (r *Runner) dispatchAfter(ctx context.Context, first func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, r.sql.lock); err != nil {
+			return err
+		}
+		if err := first(tx); err != nil {
+			return err
+		}
+		taken, err := r.take(ctx, tx)
+		if err != nil || len(taken) == 0 {
+			return err
+		}
+		_, err = r.client.InsertManyFastTx(ctx, tx, taken)
+		return err
+	})
+}
+
+// take takes out of the table what may be begun, as rows of River's.
+func (r *Runner) take(ctx context.Context, tx pgx.Tx) ([]river.InsertManyParams, error) {
+	ceilings := r.cfg.Ceilings
+	rows, err := tx.Query(ctx, r.sql.take, ceilings.Job, ceilings.Tenant, ceilings.Total)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (river.InsertManyParams, error) {
+		var kind bulkexport.TaskKind
+		var w work
+		err := row.Scan(&kind, &w.Job, &w.Tenant, &w.Part, &w.Failures)
+		args, queue := argsOf(kind, w)
+		return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{Queue: queue}}, err
+	})
+}
