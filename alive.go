@@ -49,6 +49,7 @@ func (e *Exporter) renewUntil(
 			return
 		case <-ticker.C:
 		}
+		e.clock.compare(ctx)
 		until := e.now().Add(e.cfg.Lease)
 		err := e.renewOnce(ctx, renew, until, held)
 		switch {

@@ -126,7 +126,9 @@ type Config struct {
 	// 10 minutes.
 	StallTimeout time.Duration
 
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock of this machine. Defaults to time.Now. Where the store has a
+	// clock that all processes can ask ([StoreClock]), that one counts: what Now says
+	// is corrected by the difference, if that is more than a quarter of a second.
 	Now func() time.Time
 }
 
@@ -194,6 +196,7 @@ type Exporter struct {
 	cfg    Config
 	types  map[string]bool
 	log    *slog.Logger
+	clock  *clock
 	leases leaseWatch
 	polled standings
 
@@ -219,12 +222,14 @@ func New(cfg Config) (*Exporter, error) {
 	if revisions, ok := cfg.Store.(StoreRevisions); ok {
 		e.polled.revisions = timedRevisions{revisions}
 	}
+	shared, _ := cfg.Store.(StoreClock)
+	e.clock = newClock(cfg.Now, shared)
 	cfg.Store = timedStore{cfg.Store}
 	e.cfg = cfg
 	return e, nil
 }
 
-func (e *Exporter) now() time.Time { return e.cfg.Now().UTC() }
+func (e *Exporter) now() time.Time { return e.clock.now() }
 
 // Start begins to work: on the jobs that the store says are unfinished, and on
 // those to come. It returns at once; only the values of ctx are used. A second
@@ -238,12 +243,21 @@ func (e *Exporter) Start(ctx context.Context) error {
 	case e.stop != nil:
 		return nil
 	}
+	upkeep := e.upkeep()
+	if scheduler, ok := e.cfg.Runner.(RunnerScheduler); ok {
+		for _, u := range upkeep {
+			if err := scheduler.Schedule(u.what, u.every, u.do); err != nil {
+				return fmt.Errorf("schedule %s: %w", u.what, err)
+			}
+		}
+		upkeep = nil
+	}
 	if err := e.cfg.Runner.Start(ctx, e.Perform); err != nil {
 		return fmt.Errorf("start runner: %w", err)
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop, e.ended = stop, make(chan struct{})
-	go e.runBackground(background, e.ended)
+	go e.runBackground(background, upkeep, e.ended)
 	return nil
 }
 
@@ -284,6 +298,7 @@ func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest
 	if stopped {
 		return Job{}, ErrStopped
 	}
+	e.clock.compare(ctx)
 	req, err := e.checkRequest(ctx, access, req)
 	if err != nil {
 		return Job{}, err
@@ -315,6 +330,7 @@ func (e *Exporter) job(ctx context.Context, access Access, jobID string) (Job, e
 	if !ValidJobID(jobID) {
 		return Job{}, ErrJobNotFound
 	}
+	e.clock.compare(ctx)
 	job, err := e.cfg.Store.Job(ctx, jobID)
 	if err != nil {
 		return Job{}, fmt.Errorf("read job %s: %w", jobID, err)
@@ -333,6 +349,7 @@ func (e *Exporter) Delete(ctx context.Context, access Access, jobID string) erro
 	if !ValidJobID(jobID) {
 		return ErrJobNotFound
 	}
+	e.clock.compare(ctx)
 	job, err := e.cfg.Store.UpdateJob(ctx, jobID, func(j *Job) error {
 		if !j.visibleTo(access.Caller, e.now()) {
 			return ErrJobNotFound

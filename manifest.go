@@ -16,6 +16,10 @@ type OutputFile struct {
 	// further files of a type "Patient_00002.ndjson", so that names sort. Files of
 	// errors, deletions and blocks begin with these words.
 	PublicName string
+	// URL is where anybody can fetch it, for a while, without the exporter and without
+	// a token ([SinkURLs]). Empty means that it is to be had by [Exporter.OpenFile]
+	// only.
+	URL string
 	// ContinuesIn is the PublicName of the file in which the last block of this
 	// one goes on; empty if it is whole.
 	ContinuesIn string
@@ -114,16 +118,30 @@ type ManifestExtension struct {
 }
 
 // NewManifest derives the manifest, or the page of it, that a status shows. url
-// turns the public name of a file into its absolute URL. Guide and Next are
-// left to the caller.
+// turns the public name of a file into its absolute URL, for files that have none
+// of their own; those that have never require a token. Guide and Next are left to the
+// caller.
 func NewManifest(status Status, requiresAccessToken bool, url func(publicName string) string) Manifest {
+	own := map[string]string{}
+	for _, file := range status.Files {
+		if file.URL != "" {
+			own[file.PublicName] = file.URL
+			requiresAccessToken = false
+		}
+	}
+	locate := func(publicName string) string {
+		if url, ok := own[publicName]; ok {
+			return url
+		}
+		return url(publicName)
+	}
 	entry := func(f OutputFile) ManifestFile {
 		entry := ManifestFile{
-			Type: f.Type, URL: url(f.PublicName), Count: f.Count,
+			Type: f.Type, URL: locate(f.PublicName), Count: f.Count,
 			Size: f.Size, SHA256: f.SHA256, Severities: f.Severities,
 		}
 		if f.ContinuesIn != "" {
-			entry.ContinuesInFile = url(f.ContinuesIn)
+			entry.ContinuesInFile = locate(f.ContinuesIn)
 		}
 		return entry
 	}

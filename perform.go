@@ -46,6 +46,7 @@ func (e *Exporter) Perform(ctx context.Context, task Task) error {
 }
 
 func (e *Exporter) perform(ctx context.Context, task Task) error {
+	e.clock.compare(ctx)
 	switch task.Kind {
 	case TaskPlan:
 		return e.performPlan(ctx, task)

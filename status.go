@@ -34,6 +34,9 @@ type Status struct {
 	More bool
 	// Files are the files on the page: all of them where there is but one.
 	Files []OutputFile
+	// URLsExpireAt is when the first URL of the files ends to work; zero if they have
+	// none, see [OutputFile].
+	URLsExpireAt time.Time
 	// EmptyTypes are the types that were asked for by name and of which there is
 	// no resource in the export. Dropped counts the resources that the host's
 	// filter dropped. Only for completed exports, and not where pages were shown
@@ -61,7 +64,46 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 	if known && number == 1 {
 		return e.running(access, now)
 	}
-	return e.readStatus(ctx, access, jobID, number, now.revision)
+	status, err := e.readStatus(ctx, access, jobID, number, now.revision)
+	if err != nil || !status.Ready {
+		return status, err
+	}
+	return e.withURLs(ctx, status)
+}
+
+// withURLs adds the URLs that the sink has for the files: for all or none, since a
+// manifest says but once whether they need a token. A page with a block that ends on
+// another page has none: there the URL of the file would be another one.
+func (e *Exporter) withURLs(ctx context.Context, status Status) (Status, error) {
+	sink, ok := e.cfg.Sink.(SinkURLs)
+	if !ok {
+		return status, nil
+	}
+	until := status.Job.ExpiresAt
+	if until.IsZero() {
+		until = e.now().Add(e.cfg.TTL)
+	}
+	files, first := slices.Clone(status.Files), time.Time{}
+	for i, file := range files {
+		if file.ContinuesIn != "" && !slices.ContainsFunc(files, func(f OutputFile) bool {
+			return f.PublicName == file.ContinuesIn
+		}) {
+			return status, nil
+		}
+		url, expires, err := sink.FileURL(ctx, status.Job.ID, file.Name, until)
+		switch {
+		case err != nil:
+			return Status{}, sinkFault("URL of file %s: %w", file.PublicName, err)
+		case url == "":
+			return status, nil
+		}
+		files[i].URL = url
+		if first.IsZero() || expires.Before(first) {
+			first = expires
+		}
+	}
+	status.Files, status.URLsExpireAt = files, first
+	return status, nil
 }
 
 // running returns the status of an export that has not ended and has no page to

@@ -11,35 +11,45 @@ import (
 // sweepPage bounds how many jobs a sweep holds in memory.
 const sweepPage = 100
 
-// runBackground sweeps and cleans up until ctx ends. A clean-up may take long,
-// and must not keep sweeps waiting.
-func (e *Exporter) runBackground(ctx context.Context, ended chan<- struct{}) {
+// upkeep is what is done regularly.
+type upkeep struct {
+	what  string
+	every time.Duration
+	do    func(context.Context) error
+}
+
+func (e *Exporter) upkeep() []upkeep {
+	list := []upkeep{{"sweep", e.cfg.Lease / 3, e.Sweep}}
+	if _, ok := e.cfg.Sink.(SinkInventory); ok && e.cfg.CleanUpInterval > 0 {
+		list = append(list, upkeep{"clean up", e.cfg.CleanUpInterval, func(ctx context.Context) error {
+			_, err := e.CleanUp(ctx)
+			return err
+		}})
+	}
+	for i, u := range list {
+		list[i].do = func(ctx context.Context) error { return guard(func() error { return u.do(ctx) }) }
+	}
+	return list
+}
+
+// runBackground does the upkeep until ctx ends: each thing by itself, since a
+// clean-up may take long, and must not keep sweeps waiting.
+func (e *Exporter) runBackground(ctx context.Context, list []upkeep, ended chan<- struct{}) {
 	defer close(ended)
 	var running sync.WaitGroup
 	defer running.Wait()
-	running.Go(func() {
-		e.repeat(ctx, e.cfg.Lease/3, "sweep", e.Sweep)
-	})
-	if _, ok := e.cfg.Sink.(SinkInventory); !ok || e.cfg.CleanUpInterval < 0 {
-		return
+	for _, u := range list {
+		running.Go(func() { e.repeat(ctx, u) })
 	}
-	running.Go(func() {
-		e.repeat(ctx, e.cfg.CleanUpInterval, "clean up", func(ctx context.Context) error {
-			_, err := e.CleanUp(ctx)
-			return err
-		})
-	})
 }
 
-// repeat calls fn at once and then regularly.
-func (e *Exporter) repeat(
-	ctx context.Context, every time.Duration, what string, fn func(context.Context) error,
-) {
-	ticker := time.NewTicker(every)
+// repeat does it at once and then regularly.
+func (e *Exporter) repeat(ctx context.Context, u upkeep) {
+	ticker := time.NewTicker(u.every)
 	defer ticker.Stop()
 	for {
-		if err := guard(func() error { return fn(ctx) }); err != nil && ctx.Err() == nil {
-			e.log.WarnContext(ctx, what+"; it is tried again later", "error", err)
+		if err := u.do(ctx); err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, u.what+"; it is tried again later", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -57,6 +67,7 @@ func (e *Exporter) repeat(
 //
 // It goes on after trouble with one job, and returns the first ten errors.
 func (e *Exporter) Sweep(ctx context.Context) error {
+	e.clock.compare(ctx)
 	e.leases.begin()
 	return errors.Join(
 		e.sweepJobs(ctx, JobFilter{States: []JobState{JobAccepted, JobRunning, JobDeleted}}),

@@ -30,7 +30,7 @@ func (h *Handler) Status(w http.ResponseWriter, r *http.Request) {
 		failure := issue{Severity: "error", Code: "processing", Diagnostics: status.Job.FailureReason}
 		writeOutcome(w, r, jobStatus(w, status, http.StatusInternalServerError), failure)
 	case status.Job.State == bulkexport.JobCompleted:
-		w.Header().Set("Expires", status.Job.ExpiresAt.UTC().Format(http.TimeFormat))
+		setExpires(w, status, status.Job.ExpiresAt)
 		writeJSON(w, "application/json", jobStatus(w, status, http.StatusOK), h.manifest(status))
 	default:
 		h.writeRunning(w, status)
@@ -119,6 +119,7 @@ func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) 
 	code := jobStatus(w, status, http.StatusAccepted)
 	switch req := status.Job.Request; {
 	case status.Ready:
+		setExpires(w, status, time.Time{})
 		writeJSON(w, "application/json", code, h.manifest(status))
 	case req.AllowPartial || req.SeparateStatus:
 		// Such clients may take whatever body there is for a manifest.
@@ -130,6 +131,17 @@ func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) 
 			Message:  fmt.Sprintf("Export in progress (%s resources processed%s)", counts, note),
 			Progress: fraction,
 		})
+	}
+}
+
+// setExpires says until when the files can be fetched by the URLs in the manifest:
+// those of the sink may end before the files do. Another status request has new ones.
+func setExpires(w http.ResponseWriter, status bulkexport.Status, files time.Time) {
+	if urls := status.URLsExpireAt; !urls.IsZero() && (files.IsZero() || urls.Before(files)) {
+		files = urls
+	}
+	if !files.IsZero() {
+		w.Header().Set("Expires", files.UTC().Format(http.TimeFormat))
 	}
 }
 
