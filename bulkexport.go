@@ -126,6 +126,12 @@ type Config struct {
 	// 10 minutes.
 	StallTimeout time.Duration
 
+	// ProbeLimit is how long a probe of the source ([SourceProbe]) may take. While one
+	// takes longer, workers read at half their pace, and with each further one at half
+	// of that, down to a sixty-fourth; with each that is in time they read twice as
+	// fast. Defaults to 200 milliseconds; negative has the source not probed.
+	ProbeLimit time.Duration
+
 	// Now is the clock of this machine. Defaults to time.Now. Where the store has a
 	// clock that all processes can ask ([StoreClock]), that one counts: what Now says
 	// is corrected by the difference, if that is more than a quarter of a second.
@@ -154,6 +160,7 @@ func (c Config) withDefaults() Config {
 	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.Slice = cmp.Or(c.Slice, 30*time.Second)
 	c.StallTimeout = cmp.Or(c.StallTimeout, 10*time.Minute)
+	c.ProbeLimit = cmp.Or(c.ProbeLimit, 200*time.Millisecond)
 	return c
 }
 
@@ -197,6 +204,7 @@ type Exporter struct {
 	types  map[string]bool
 	log    *slog.Logger
 	clock  *clock
+	brake  *brake
 	leases leaseWatch
 	polled standings
 
@@ -218,7 +226,7 @@ func New(cfg Config) (*Exporter, error) {
 	for _, name := range cfg.ResourceTypes {
 		types[name] = true
 	}
-	e := &Exporter{types: types, log: cfg.Logger}
+	e := &Exporter{types: types, log: cfg.Logger, brake: newBrake(cfg)}
 	if revisions, ok := cfg.Store.(StoreRevisions); ok {
 		e.polled.revisions = timedRevisions{revisions}
 	}

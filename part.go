@@ -95,6 +95,7 @@ type attempt struct {
 
 	part     Part // as stored last
 	deadline time.Time
+	breath   time.Time            // when it began to work, after a rest; zero at full speed
 	lines    map[string]*pipeline // by resource type
 	output   *outputStream
 	errors   *outputStream
@@ -225,6 +226,11 @@ func (a *attempt) abort(ctx context.Context) {
 // many resources without a line as fit a file lead to a commit too, lest a
 // filter that drops all makes the attempt endless.
 func (a *attempt) take(ctx context.Context, resource Resource, err error, judge judgeFunc) error {
+	if a.add.processed%breatheEvery == 0 {
+		if err := a.breathe(ctx); err != nil {
+			return err
+		}
+	}
 	if a.add.passed >= a.e.cfg.MaxFileResources {
 		if err := a.commitAndGoOn(ctx); err != nil {
 			return err

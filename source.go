@@ -19,8 +19,8 @@ import (
 //   - An open stream does not keep others from writing.
 //
 // Further abilities are optional interfaces, found by type assertion when the
-// exporter is made: [SourceClock], [SourceCounter], [SourceSplitter] and
-// [SourceConsistency] here; [SourceGroups], [SourcePatients], [SourceDeletions],
+// exporter is made: [SourceClock], [SourceCounter], [SourceSplitter], [SourceProbe]
+// and [SourceConsistency] here; [SourceGroups], [SourcePatients], [SourceDeletions],
 // [SourceSearcher], [SourceLookup], [SourceProvenance] and [SourceOrganizer]
 // make parameters of the kick-off work that are refused without them. Package
 // sourcetest proves an implementation, with the abilities that it has.
@@ -149,6 +149,17 @@ type SourceSplitter interface {
 	// The cuts must stay valid for later queries, in any process. The exporter
 	// cannot compare keys: cuts out of order would export resources twice.
 	Split(ctx context.Context, q Query, size int64) ([][]byte, error)
+}
+
+// SourceProbe is implemented by a source that can tell how its database fares.
+// With it exports read more slowly while that is slow, and do not take from the
+// host's own requests what little there is.
+type SourceProbe interface {
+	// Probe makes a request like the shortest that the host itself makes: over the
+	// same connections, and waiting for one of them as that would. The exporter takes
+	// its time, about once a second in each process while parts are read there, see
+	// [Config.ProbeLimit]. An error counts as slow.
+	Probe(ctx context.Context) error
 }
 
 // SourceConsistency is implemented by a source that reads less strictly, or
