@@ -13,11 +13,13 @@ import (
 )
 
 // Pool is the [Runner] in this process: a fixed number of workers. Tenants take
-// turns, and within a tenant tasks go first in, first out. A failed task comes
-// again after a pause that grows from half a second to half a minute. What is
-// queued is forgotten when the process ends.
+// turns, and within a tenant tasks go first in, first out, but those that have to
+// wait for a ceiling let others pass. A failed task comes again after a pause that
+// grows from half a second to half a minute. What is queued is forgotten when the
+// process ends.
 type Pool struct {
-	workers int
+	workers  int
+	ceilings Ceilings
 
 	mu   sync.Mutex
 	wake sync.Cond // on mu: there may be a task to take, or closed is set
@@ -27,6 +29,7 @@ type Pool struct {
 	turns   []string
 	queued  map[Task]bool
 	running map[Task]context.CancelFunc
+	parts   partCount // those in running
 	retries map[Task]*retry
 	cancel  context.CancelFunc // ends all tasks; nil before Start
 	closed  bool
@@ -40,16 +43,24 @@ type retry struct {
 }
 
 // NewPool returns a pool of so many workers; 0 means one for each processor.
-func NewPool(workers int) *Pool {
+func NewPool(workers int) *Pool { return NewLimitedPool(workers, Ceilings{}) }
+
+// NewLimitedPool returns a pool of so many workers, which performs no more parts
+// at once than the ceilings allow; the rest of the workers are for other tasks.
+// What is 0 or negative is no bound. One pool has one queue: exporters with a
+// pool each do not share its ceilings.
+func NewLimitedPool(workers int, ceilings Ceilings) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	p := &Pool{
-		workers: workers,
-		queues:  map[string][]Task{},
-		queued:  map[Task]bool{},
-		running: map[Task]context.CancelFunc{},
-		retries: map[Task]*retry{},
+		workers:  workers,
+		ceilings: ceilings,
+		queues:   map[string][]Task{},
+		queued:   map[Task]bool{},
+		running:  map[Task]context.CancelFunc{},
+		parts:    partCount{jobs: map[string]int{}, tenants: map[string]int{}},
+		retries:  map[Task]*retry{},
 	}
 	p.wake.L = &p.mu
 	return p
@@ -201,18 +212,21 @@ func (p *Pool) take(ctx context.Context) (Task, context.Context, bool) {
 		if task, ok := p.next(); ok {
 			taskCtx, cancel := context.WithCancel(ctx)
 			p.running[task] = cancel
+			p.parts.add(task, 1)
 			return task, taskCtx, true
 		}
 		p.wake.Wait()
 	}
 }
 
-// next takes the first task that is not running from the first tenant that has
-// one, and sends that tenant to the end of the line.
+// next takes the first task that is not running, and may be, from the first
+// tenant that has one, and sends that tenant to the end of the line.
 func (p *Pool) next() (Task, bool) {
 	for n, tenant := range p.turns {
 		queue := p.queues[tenant]
-		i := slices.IndexFunc(queue, func(t Task) bool { return p.running[t] == nil })
+		i := slices.IndexFunc(queue, func(t Task) bool {
+			return p.parts.below(p.ceilings, t) && p.running[t] == nil
+		})
 		if i < 0 {
 			continue
 		}
@@ -247,6 +261,7 @@ func (p *Pool) finish(ctx context.Context, task Task, err error) {
 	defer p.mu.Unlock()
 	p.running[task]()
 	delete(p.running, task)
+	p.parts.add(task, -1)
 	p.wake.Broadcast()
 	if err == nil {
 		delete(p.retries, task)
@@ -281,4 +296,33 @@ func (r *retry) stop() {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
+}
+
+// partCount counts the parts that are being performed.
+type partCount struct {
+	jobs, tenants map[string]int
+	total         int
+}
+
+func (c *partCount) add(task Task, n int) {
+	if task.Kind != TaskPart {
+		return
+	}
+	c.total += n
+	count(c.jobs, task.JobID, n)
+	count(c.tenants, task.Tenant, n)
+}
+
+// count forgets what is at 0, so that counts do not grow with all there ever was.
+func count(counts map[string]int, key string, n int) {
+	if counts[key] += n; counts[key] == 0 {
+		delete(counts, key)
+	}
+}
+
+// below reports whether one more task leaves the ceilings kept.
+func (c *partCount) below(l Ceilings, task Task) bool {
+	fits := func(n, limit int) bool { return limit <= 0 || n < limit }
+	return task.Kind != TaskPart ||
+		fits(c.total, l.Total) && fits(c.tenants[task.Tenant], l.Tenant) && fits(c.jobs[task.JobID], l.Job)
 }
