@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -94,6 +95,20 @@ func TestArchitecture(t *testing.T) {
 			require.NotContains(t, p.Deps, "net/http", path)
 			require.NotContains(t, p.Deps, "testing", path)
 		}
+	}
+}
+
+// TestModuleGraph: heavy dependencies are those of modules of their own, whatever a
+// host imports of this one.
+func TestModuleGraph(t *testing.T) {
+	t.Parallel()
+	list := exec.CommandContext(t.Context(), "go", "list", "-m", "all")
+	list.Env = append(os.Environ(), "GOWORK=off")
+	out, err := list.Output()
+	require.NoError(t, err)
+	require.Contains(t, string(out), "gorm.io/gorm ")
+	for _, heavy := range []string{"riverqueue", "gocloud", "aws", "google", "azure", "opentelemetry", "grpc"} {
+		require.NotContains(t, strings.ToLower(string(out)), heavy)
 	}
 }
 

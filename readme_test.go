@@ -21,6 +21,7 @@ import (
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/httpadapter"
+	"github.com/bulkexport/bulkexport/internal/serverproc"
 	"github.com/bulkexport/bulkexport/sink/memsink"
 	"github.com/bulkexport/bulkexport/source/memsource"
 	"github.com/bulkexport/bulkexport/store/memstore"
@@ -180,7 +181,7 @@ func TestReadmeCurl(t *testing.T) {
 	shell := blocks(readme(t), "sh")
 	require.Len(t, shell, 4)
 	require.Equal(t, "go run ./examples/quickstart\n", shell[0]) // run by its own test
-	require.Equal(t, "go test ./...\n", shell[1])                // run right now
+	require.Equal(t, "go test work\n", shell[1])                 // run right now
 	base := startServer(t, shell[2])
 	script := strings.ReplaceAll(shell[3], "http://127.0.0.1:8080", base)
 	require.Contains(t, script, base)
@@ -203,8 +204,7 @@ func startServer(t *testing.T, commandLine string) string {
 	words := strings.Fields(commandLine)
 	require.Equal(t, []string{"go", "run", "./examples/server"}, words[:3])
 	binary := filepath.Join(dir, "server")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, words[2]).CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	require.NoError(t, serverproc.Build(t.Context(), binary))
 
 	words = append(words[3:], "-addr", "127.0.0.1:0", "-dir", filepath.Join(dir, "data"))
 	server := exec.CommandContext(t.Context(), binary, words...)

@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -73,11 +74,16 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	runner, release, err := openRunner(ctx, opts, log)
+	if err != nil {
+		return err
+	}
+	defer release()
 	cfg := bulkexport.Config{
 		Source:           source,
 		Store:            store,
 		Sink:             sink,
-		Runner:           bulkexport.NewPool(opts.workers),
+		Runner:           runner,
 		Logger:           log,
 		MaxFileResources: opts.maxResources,
 		MaxFileBytes:     opts.maxBytes,
@@ -91,6 +97,9 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		CleanUpInterval:  opts.cleanUp,
 		Observer:         bulkexport.Observer{CleanedUp: reportStorage(log)},
 		StallTimeout:     opts.stallTimeout,
+	}
+	if opts.clockAhead != 0 {
+		cfg.Now = func() time.Time { return time.Now().Add(opts.clockAhead) }
 	}
 	if opts.rate > 0 {
 		cfg.Filter = newPacer(opts.rate).keep

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/examples/internal/dataset"
 )
 
@@ -14,6 +15,9 @@ import (
 type options struct {
 	addr, baseURL string
 	dir, dsn      string
+	runner        string
+	ceilings      bulkexport.Ceilings
+	clockAhead    time.Duration
 	data          dataset.Source
 	workers       int
 	maxResources  int64
@@ -40,9 +44,14 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.baseURL, "base-url", "", "`URL` that clients reach the server at (default http://<address>)")
 	flags.StringVar(&o.dir, "dir", "bulkexport-data", "`folder` for the state: SQLite database and output files")
 	flags.StringVar(&o.dsn, "db", "", "postgres:// `DSN` of a database to use instead of SQLite")
+	flags.StringVar(&o.runner, "runner", "pool", "what performs the work: pool in this process, or river, "+
+		"which shares it between all `servers` on one PostgreSQL")
 	flags.StringVar(&o.data.Dir, "data", "", "load all *.ndjson and *.ndjson.gz of this `folder` at start")
 	flags.IntVar(&o.data.Patients, "generate", 0, "make up the records of `N` patients at start instead")
 	flags.IntVar(&o.workers, "workers", 0, "how many `N` workers export at a time (default one per processor)")
+	flags.IntVar(&o.ceilings.Job, "max-job-parts", 0, "parts of an export at a time: `N` (default: no limit)")
+	flags.IntVar(&o.ceilings.Tenant, "max-tenant-parts", 0, "parts of a tenant at a time: `N` (default: no limit)")
+	flags.IntVar(&o.ceilings.Total, "max-parts", 0, "parts of all exports at a time: `N` (default: no limit)")
 	flags.Int64Var(&o.maxResources, "max-file-resources", 0, "lines in a file at most: `N` (default 500,000)")
 	flags.Int64Var(&o.maxBytes, "max-file-bytes", 0, "`bytes` in a file at most (default 256 MiB)")
 	flags.IntVar(&o.gzip, "gzip", 0, "store files as gzip of this `level`, 1 to 9 (default 0: as they are)")
@@ -63,6 +72,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		"let a client poll `N` times in a row without heeding Retry-After (default 60, -1: no limit)")
 	flags.Var(&o.tokens, "token", "let `TOKEN=CLIENT@TENANT` in, may be repeated (default: open to everybody)")
 	flags.Float64Var(&o.rate, "rate", 0, "export `N` resources per second at most (default: no limit)")
+	flags.DurationVar(&o.clockAhead, "clock-ahead", 0, "pretend that this machine's clock is ahead by so much `time`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -80,6 +90,8 @@ func (o options) check(operands int) error {
 	check(o.data.Dir == "" || o.data.Patients == 0, "-data and -generate exclude each other")
 	check(o.data.Patients >= 0, "-generate must not be negative")
 	check(o.rate >= 0, "-rate must not be negative")
+	check(o.runner == "pool" || o.runner == "river", "-runner must be pool or river")
+	check(o.runner != "river" || o.dsn != "", "-runner river needs -db postgres://…")
 	check(o.tokens.wellFormed(), "-token must be TOKEN=CLIENT@TENANT")
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("flags: %w", err)

@@ -11,7 +11,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -19,8 +21,18 @@ import (
 // Build compiles the example server to a file. It needs the go command, and to
 // run within the module.
 func Build(ctx context.Context, file string) error {
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", file,
-		"github.com/bulkexport/bulkexport/examples/server").CombinedOutput()
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}",
+		"github.com/bulkexport/bulkexport").Output()
+	if err != nil {
+		return fmt.Errorf("find the module: %w", err)
+	}
+	// The server is a module of its own.
+	dir := filepath.Join(strings.TrimSpace(string(root)), "examples", "server")
+	out, err := exec.CommandContext(ctx, "go", "build", "-C", dir, "-o", file, ".").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build the example server: %w\n%s", err, out)
 	}
