@@ -33,7 +33,7 @@ func (r *Runner) Schedule(name string, every time.Duration, fn func(context.Cont
 // leader. Nothing is inserted: rows of River's would have the time of the leader's
 // clock, and keep the whole fleet waiting if that is ahead.
 func (r *Runner) startPeriodic(ctx context.Context) error {
-	for _, s := range r.periodic {
+	for i, s := range r.periodic {
 		due := make(chan struct{}, 1)
 		job := river.NewPeriodicJob(river.PeriodicInterval(s.every), func() (river.JobArgs, *river.InsertOpts) {
 			select {
@@ -41,7 +41,7 @@ func (r *Runner) startPeriodic(ctx context.Context) error {
 			default: // it still runs
 			}
 			return nil, nil
-		}, &river.PeriodicJobOpts{ID: s.name, RunOnStart: true})
+		}, &river.PeriodicJobOpts{ID: fmt.Sprintf("bulkexport_%d", i), RunOnStart: true})
 		if _, err := r.client.PeriodicJobs().AddSafely(job); err != nil {
 			return fmt.Errorf("riverrunner: schedule %s: %w", s.name, err)
 		}
