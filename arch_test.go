@@ -52,6 +52,7 @@ var rules = []rule{
 	{"store/storetest", []string{"pgregory.net/rapid", "github.com/anishathalye/porcupine"}},
 	{"source/sourcetest", []string{module + "/fhir"}},
 	{"sink/sinktest", nil},
+	{"runner/runnertest", nil},
 	{"faulttest", nil},
 	{"store/gormstore", []string{"gorm.io/gorm", "github.com/cenkalti/backoff/v5"}},
 	{"source/gormsource", []string{

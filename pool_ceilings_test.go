@@ -118,6 +118,7 @@ func TestPoolMakesRoomBelowACeiling(t *testing.T) {
 		require.NoError(t, pool.CancelJob(t.Context(), "b"))
 		pass(time.Minute)
 		synctest.Wait()
-		require.Equal(t, "a0 a0 a1 a1 a3 b2 b2", sorted(&begun))
+		require.Equal(t, "a0 a1 b2 a3", begun.String()[:11])
+		require.Len(t, strings.Fields(begun.String()), 7, "what failed came again: %s", &begun)
 	})
 }

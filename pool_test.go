@@ -13,7 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/runner/runnertest"
 )
+
+func TestPoolKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	runnertest.Run(t, runnertest.Harness{
+		Open: func(_ *testing.T, s runnertest.Settings) bulkexport.Runner {
+			return bulkexport.NewLimitedPool(s.Workers, s.Ceilings)
+		},
+	})
+}
 
 func partTask(tenant, job string, part int) bulkexport.Task {
 	return bulkexport.Task{Kind: bulkexport.TaskPart, Tenant: tenant, JobID: job, Part: part}
