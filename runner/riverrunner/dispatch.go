@@ -2,6 +2,7 @@ package riverrunner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,34 +51,54 @@ const (
 func (r *Runner) dispatchUntil(ctx context.Context) {
 	ticker := time.NewTicker(signInterval)
 	defer ticker.Stop()
-	signed := time.Time{}
 	for {
-		err := r.sign(ctx, &signed)
-		if err == nil {
-			err = r.dispatch(ctx)
+		err := r.dispatch(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.wake:
+		case <-ticker.C:
+			err = errors.Join(err, r.sign(ctx), r.reclaim(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			r.cfg.Logger.WarnContext(ctx, "hand over tasks; it is tried again soon", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-r.wake:
-		}
 	}
 }
 
-// sign says that this node is alive, now and then.
-func (r *Runner) sign(ctx context.Context, last *time.Time) error {
-	if time.Since(*last) < signInterval/2 {
-		return nil
-	}
+// sign says that this node is alive.
+func (r *Runner) sign(ctx context.Context) error {
 	_, err := r.pool.Exec(ctx, r.sql.sign, r.client.ID(), r.cfg.Workers)
-	if err == nil {
-		*last = time.Now()
-	}
 	return err
+}
+
+// reclaim has what dead nodes were at performed by others. One that only seems to be
+// dead, and still performs it too, is for the job store to fence out.
+func (r *Runner) reclaim(ctx context.Context) error {
+	rows, err := r.pool.Query(ctx, r.sql.orphans)
+	if err != nil {
+		return err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return r.dispatchAfter(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, r.sql.reclaim, ids); err != nil {
+			return err
+		}
+		return r.cancel(ctx, tx, ids)
+	})
+}
+
+// cancel cancels rows of River's, as far as they are still there.
+func (r *Runner) cancel(ctx context.Context, tx pgx.Tx, ids []int64) error {
+	for _, id := range ids {
+		if _, err := r.client.JobCancelTx(ctx, tx, id); err != nil && !errors.Is(err, river.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // leave says that this node is no more.

@@ -201,23 +201,31 @@ func (r *Runner) Start(ctx context.Context, fn func(context.Context, bulkexport.
 	case r.perform != nil:
 		return errors.New("riverrunner: the runner is started already")
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.perform = fn
-	if err := r.startPeriodic(ctx); err != nil {
-		stop()
-		return err
-	}
-	// River's context is not the one that stop ends: StopAndCancel ends it, so that
-	// what is interrupted goes back to the queue.
-	if err := r.client.Start(context.WithoutCancel(ctx)); err != nil {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	if err := r.begin(ctx); err != nil {
 		stop()
 		r.running.Wait()
 		r.perform = nil
-		return fmt.Errorf("riverrunner: start River: %w", err)
+		return fmt.Errorf("riverrunner: start: %w", err)
 	}
 	r.stop = stop
 	r.running.Go(func() { r.dispatchUntil(ctx) })
 	return nil
+}
+
+// begin starts all but the dispatcher.
+func (r *Runner) begin(ctx context.Context) error {
+	// Before the first task, which would look like one of a dead node.
+	if err := r.sign(ctx); err != nil {
+		return err
+	}
+	if err := r.startPeriodic(ctx); err != nil {
+		return err
+	}
+	// River's context does not end with this one: StopAndCancel ends it, so that what
+	// is interrupted goes back to the queue.
+	return r.client.Start(context.WithoutCancel(ctx))
 }
 
 // Stop implements [bulkexport.Runner]. What was being performed is given back, and
@@ -294,12 +302,7 @@ func (r *Runner) CancelJob(ctx context.Context, jobID string) error {
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			if _, err := r.client.JobCancelTx(ctx, tx, id); err != nil && !errors.Is(err, river.ErrNotFound) {
-				return err
-			}
-		}
-		return nil
+		return r.cancel(ctx, tx, ids)
 	})
 	if err != nil {
 		return fmt.Errorf("riverrunner: cancel job %s: %w", jobID, err)

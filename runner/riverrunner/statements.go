@@ -14,6 +14,7 @@ type statements struct {
 	enqueue, enqueueAgain               string
 	dropWaiting, unfinished             string
 	sign, leave, lock, take, migrateKey string
+	orphans, reclaim                    string
 }
 
 // migration creates the tables. Tasks of parts are looked at by tenant and job, the
@@ -27,7 +28,7 @@ var migration = []string{
 		part integer NOT NULL,
 		failures integer NOT NULL DEFAULT 0,
 		due timestamptz NOT NULL DEFAULT now(),
-		UNIQUE (job, kind, part))`,
+		UNIQUE (job, kind, part, tenant))`,
 	`CREATE INDEX IF NOT EXISTS bulkexport_task_part ON @.bulkexport_task (tenant, job, id) WHERE kind = 'part'`,
 	`CREATE INDEX IF NOT EXISTS bulkexport_task_due ON @.bulkexport_task (due) WHERE kind <> 'part'`,
 	`CREATE TABLE IF NOT EXISTS @.bulkexport_node (
@@ -36,27 +37,45 @@ var migration = []string{
 		seen timestamptz NOT NULL DEFAULT now())`,
 }
 
-// isWith finds a row of River's with the same task.
-const isWith = `j.kind = 'bulkexport_' || %[1]s.kind
-	AND j.args @> jsonb_build_object('job', %[1]s.job, 'part', %[1]s.part) AND j.args->>'job' = %[1]s.job`
-
-var enqueue = `INSERT INTO @.bulkexport_task (kind, job, tenant, part)
-SELECT t.kind, t.job, t.tenant, t.part
+// enqueue puts a finish off while parts of its job wait, which it would find open:
+// there is one for each part that ends, and each reads all parts.
+const enqueue = `INSERT INTO @.bulkexport_task AS old (kind, job, tenant, part, due)
+SELECT t.kind, t.job, t.tenant, t.part, now() + make_interval(secs => CASE WHEN t.kind = 'finish' AND EXISTS (
+	SELECT FROM @.bulkexport_task p WHERE p.kind = 'part' AND p.tenant = t.tenant AND p.job = t.job)
+	THEN %[1]d ELSE 0 END)
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY t (kind, job, tenant, part, place)
 WHERE NOT EXISTS (
-	SELECT FROM @.river_job j WHERE j.state = 'available' AND ` + fmt.Sprintf(isWith, "t") + `)
+	SELECT FROM @.river_job j WHERE j.state = 'available' AND j.kind = 'bulkexport_' || t.kind
+		AND j.args @> jsonb_build_object('job', t.job, 'part', t.part, 'tenant', t.tenant))
 ORDER BY t.place
-ON CONFLICT DO NOTHING`
+ON CONFLICT (job, kind, part, tenant) DO UPDATE SET due = excluded.due
+	WHERE old.failures = 0 AND excluded.due < old.due`
+
+// finishPause is how long, in seconds.
+const finishPause = 5
 
 const enqueueAgain = `INSERT INTO @.bulkexport_task AS old (kind, job, tenant, part, failures, due)
 VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
-ON CONFLICT (job, kind, part) DO UPDATE SET
+ON CONFLICT (job, kind, part, tenant) DO UPDATE SET
 	failures = excluded.failures, due = greatest(old.due, excluded.due)`
 
 // unfinished finds what River has of a job, and may be cancelled.
 const unfinished = `SELECT id FROM @.river_job
 WHERE args @> jsonb_build_object('job', $1::text) AND kind <> 'bulkexport_delete'
 	AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')`
+
+// orphans finds what is with a node that gives no sign, and nobody has seen to yet:
+// that is noted by cancelling it, which also tells the node if it should wake up.
+const orphans = `SELECT j.id FROM @.river_job j
+WHERE j.state = 'running' AND NOT j.metadata ? 'cancel_attempted_at' AND NOT EXISTS (
+	SELECT FROM @.bulkexport_node n
+	WHERE n.id = j.attempted_by[array_upper(j.attempted_by, 1)] AND n.seen > now() - interval '%[1]d seconds')
+LIMIT 100`
+
+const reclaim = `INSERT INTO @.bulkexport_task (kind, job, tenant, part)
+SELECT substr(kind, length('bulkexport_') + 1), args->>'job', args->>'tenant', (args->>'part')::int
+FROM @.river_job WHERE id = ANY($1)
+ON CONFLICT DO NOTHING`
 
 const sign = `INSERT INTO @.bulkexport_node (id, workers) VALUES ($1, $2)
 ON CONFLICT (id) DO UPDATE SET workers = excluded.workers, seen = now()`
@@ -68,9 +87,6 @@ ON CONFLICT (id) DO UPDATE SET workers = excluded.workers, seen = now()`
 // has, and would have: so tenants take turns, whatever they have waiting. What a dead
 // node holds does not count. jobs are found by going through the index from one to
 // the next, since one may have more tasks than all others have jobs.
-//
-// A finish waits for the parts of its job that wait. It would find them open, and
-// there is one for each part that ends.
 const take = `WITH RECURSIVE
 active AS MATERIALIZED (
 	SELECT j.args->>'tenant' AS tenant, j.args->>'job' AS job, count(*) AS n
@@ -106,10 +122,7 @@ parts AS (
 	SELECT id, rank FROM ranked WHERE rank <= coalesce(nullif($2::int, 0), rank)
 	ORDER BY rank, id LIMIT (SELECT n FROM room)),
 others AS (
-	SELECT id, 0 AS rank FROM @.bulkexport_task t
-	WHERE kind <> 'part' AND due <= now() AND (kind <> 'finish' OR NOT EXISTS (
-		SELECT FROM @.bulkexport_task p WHERE p.kind = 'part' AND p.tenant = t.tenant AND p.job = t.job))
-	LIMIT 1000),
+	SELECT id, 0 AS rank FROM @.bulkexport_task WHERE kind <> 'part' AND due <= now() LIMIT 1000),
 chosen AS (SELECT * FROM parts UNION ALL SELECT * FROM others),
 taken AS (
 	DELETE FROM @.bulkexport_task t USING chosen WHERE t.id = chosen.id
@@ -125,7 +138,7 @@ func statementsIn(schema string) statements {
 		return fmt.Sprintf("SELECT pg_advisory_xact_lock(hashtextextended('bulkexport %s %s', 0))", what, literal)
 	}
 	s := statements{
-		enqueue:      in(enqueue),
+		enqueue:      in(fmt.Sprintf(enqueue, finishPause)),
 		enqueueAgain: in(enqueueAgain),
 		dropWaiting:  in("DELETE FROM @.bulkexport_task WHERE job = $1 AND kind <> 'delete'"),
 		unfinished:   in(unfinished),
@@ -134,6 +147,8 @@ func statementsIn(schema string) statements {
 		lock:         lock("dispatch"),
 		migrateKey:   lock("migrate"),
 		take:         in(fmt.Sprintf(take, int(aliveFor.Seconds()))),
+		orphans:      in(fmt.Sprintf(orphans, int(aliveFor.Seconds()))),
+		reclaim:      in(reclaim),
 	}
 	for _, statement := range append([]string{"CREATE SCHEMA IF NOT EXISTS " + quoted}, migration...) {
 		s.migration = append(s.migration, in(statement))
