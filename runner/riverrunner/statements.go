@@ -123,11 +123,11 @@ parts AS (
 	ORDER BY rank, id LIMIT (SELECT n FROM room)),
 others AS (
 	SELECT id, 0 AS rank FROM @.bulkexport_task WHERE kind <> 'part' AND due <= now() LIMIT 1000),
-chosen AS (SELECT * FROM parts UNION ALL SELECT * FROM others),
+chosen AS MATERIALIZED (SELECT * FROM parts UNION ALL SELECT * FROM others),
 taken AS (
-	DELETE FROM @.bulkexport_task t USING chosen WHERE t.id = chosen.id
-	RETURNING t.kind, t.job, t.tenant, t.part, t.failures, chosen.rank, t.id)
-SELECT kind, job, tenant, part, failures FROM taken ORDER BY rank, id`
+	DELETE FROM @.bulkexport_task WHERE id = ANY (ARRAY(SELECT id FROM chosen))
+	RETURNING id, kind, job, tenant, part, failures)
+SELECT t.kind, t.job, t.tenant, t.part, t.failures FROM taken t JOIN chosen USING (id) ORDER BY chosen.rank, id`
 
 // statementsIn returns the statements for a schema.
 func statementsIn(schema string) statements {
@@ -137,6 +137,9 @@ func statementsIn(schema string) statements {
 		literal := strings.ReplaceAll(schema, "'", "''")
 		return fmt.Sprintf("SELECT pg_advisory_xact_lock(hashtextextended('bulkexport %s %s', 0))", what, literal)
 	}
+	// To plan, or even to compile, the statement that follows would take longer than
+	// the statement itself.
+	planOnce := ", set_config('jit', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)"
 	s := statements{
 		enqueue:      in(fmt.Sprintf(enqueue, finishPause)),
 		enqueueAgain: in(enqueueAgain),
@@ -144,7 +147,7 @@ func statementsIn(schema string) statements {
 		unfinished:   in(unfinished),
 		sign:         in(sign),
 		leave:        in("DELETE FROM @.bulkexport_node WHERE id = $1 OR seen < now() - interval '1 day'"),
-		lock:         lock("dispatch"),
+		lock:         lock("dispatch") + planOnce,
 		migrateKey:   lock("migrate"),
 		take:         in(fmt.Sprintf(take, int(aliveFor.Seconds()))),
 		orphans:      in(fmt.Sprintf(orphans, int(aliveFor.Seconds()))),

@@ -1,0 +1,122 @@
+package riverrunner_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/internal/pgtest"
+	"github.com/bulkexport/bulkexport/runner/riverrunner"
+)
+
+func part(n int) bulkexport.Task {
+	return bulkexport.Task{Kind: bulkexport.TaskPart, JobID: "job", Tenant: "tenant", Part: n}
+}
+
+// await waits for so many values.
+func await[T any](t *testing.T, values <-chan T, n int) []T {
+	t.Helper()
+	var got []T
+	for range n {
+		select {
+		case value := <-values:
+			got = append(got, value)
+		case <-time.After(time.Minute):
+			require.Fail(t, "it does not come", "after %v", got)
+		}
+	}
+	return got
+}
+
+// TestMigrateAtOnce: all nodes of a deployment start at the same time.
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	dsn, cfg := pgtest.DSN(t), riverrunner.Config{Schema: newSchema(), Workers: 1}
+	var nodes sync.WaitGroup
+	for range 4 {
+		nodes.Go(func() { open(t, dsn, cfg) })
+	}
+	nodes.Wait()
+}
+
+// TestServerIsRestarted has tasks that run, wait and come while PostgreSQL is down.
+func TestServerIsRestarted(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	n := open(t, cluster.DSN(t), riverrunner.Config{Workers: 2})
+	begun, release := make(chan int, 100), make(chan struct{})
+	require.NoError(t, n.Start(t.Context(), func(_ context.Context, task bulkexport.Task) error {
+		begun <- task.Part
+		<-release
+		return nil
+	}))
+	require.NoError(t, n.Enqueue(t.Context(), part(0), part(1), part(2), part(3), part(4)))
+	first := await(t, begun, 2)
+
+	end := cluster.Outage(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.Error(t, n.Enqueue(ctx, part(5)), "it is not stored, and the caller knows")
+	close(release)
+	end()
+	seen := map[int]bool{first[0]: true, first[1]: true}
+	for len(seen) < 5 {
+		seen[await(t, begun, 1)[0]] = true
+	}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.NoError(c, n.Enqueue(t.Context(), part(5)))
+	}, time.Minute, 10*time.Millisecond)
+	for !seen[5] {
+		seen[await(t, begun, 1)[0]] = true
+	}
+}
+
+// TestNothingIsLeft: what is done leaves no row that waits, and River's rows end.
+func TestNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	dsn, schema := pgtest.DSN(t), newSchema()
+	n := open(t, dsn, riverrunner.Config{Schema: schema, Workers: 2})
+	done := make(chan int, 100)
+	require.NoError(t, n.Start(t.Context(), func(_ context.Context, task bulkexport.Task) error {
+		done <- task.Part
+		return nil
+	}))
+	for i := range 20 {
+		require.NoError(t, n.Enqueue(t.Context(), part(i)))
+	}
+	await(t, done, 20)
+	require.NoError(t, n.Stop(t.Context()))
+
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(context.Background())) }()
+	var waiting, nodes, unfinished, completed int
+	err = conn.QueryRow(t.Context(), `SELECT
+		(SELECT count(*) FROM `+schema+`.bulkexport_task), (SELECT count(*) FROM `+schema+`.bulkexport_node),
+		(SELECT count(*) FROM `+schema+`.river_job WHERE state NOT IN ('completed', 'cancelled')),
+		(SELECT count(*) FROM `+schema+`.river_job WHERE state = 'completed')`).
+		Scan(&waiting, &nodes, &unfinished, &completed)
+	require.NoError(t, err)
+	require.Zero(t, waiting)
+	require.Zero(t, nodes)
+	require.Zero(t, unfinished)
+	require.Equal(t, 20, completed)
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	_, err := riverrunner.New(nil, riverrunner.Config{
+		Workers: -1, Ceilings: bulkexport.Ceilings{Job: -1}, PollInterval: 1, Timeout: 1, Schema: "a b",
+	})
+	for _, field := range []string{"Workers", "Ceilings", "PollInterval", "Timeout"} {
+		require.ErrorContains(t, err, "Config."+field)
+	}
+	_, err = riverrunner.New(nil, riverrunner.Config{Schema: "a b"})
+	require.ErrorContains(t, err, "Schema")
+}
