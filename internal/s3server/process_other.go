@@ -1,0 +1,9 @@
+//go:build !linux
+
+package s3server
+
+import "syscall"
+
+// dieWithParent has no equivalent here: a process that is killed leaves its
+// server running.
+func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
