@@ -12,7 +12,7 @@ import (
 
 // latency is how long a task takes from the queue to a worker. Time is that of a
 // synctest bubble.
-const latency = 10 * time.Millisecond
+const latency = 2 * time.Millisecond
 
 // cluster is a queue in memory that nodes share: a correct runner as long as it
 // has no faults.

@@ -68,15 +68,17 @@ func many(t *env) {
 	c.untilWithin(10*patience, "Enqueue: of many tasks none is lost", func() bool { return len(c.times) == len(tasks) })
 }
 
+// enqueuedWhileWaiting has one worker, which would come to the tasks behind the
+// repeated one only after all of its repetitions.
 func enqueuedWhileWaiting(t *env) {
 	const often = 20
 	release := make(chan struct{})
-	r, c := t.run(Settings{Workers: 2}, t.holdJob(job1, release))
-	busy := parts(tenant1, job1, 2)
+	r, c := t.run(Settings{Workers: 1}, t.holdJob(job1, release))
+	busy := parts(tenant1, job1, 1)
 	t.enqueue(r, busy...)
 	c.untilRunning("Start: there are as many workers as there should be", busy...)
 
-	tasks := parts(tenant1, job2, 1+often)
+	tasks := parts(tenant1, job2, 5)
 	task, rest := tasks[0], tasks[1:]
 	for range often {
 		t.enqueue(r, task)
