@@ -28,7 +28,6 @@ import (
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/examples/internal/database"
 	"github.com/bulkexport/bulkexport/httpadapter"
-	"github.com/bulkexport/bulkexport/sink/filesink"
 	"github.com/bulkexport/bulkexport/source/gormsource"
 	"github.com/bulkexport/bulkexport/store/gormstore"
 )
@@ -58,11 +57,11 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	sink, err := filesink.New(filepath.Join(opts.dir, "files"))
+	sink, closeSink, err := openSink(ctx, opts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sink.Close()) }()
+	defer func() { err = errors.Join(err, closeSink()) }()
 	store, err := gormstore.New(db.Jobs)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/bulkexport/bulkexport"
@@ -15,7 +16,8 @@ import (
 type options struct {
 	addr, baseURL string
 	dir, dsn      string
-	runner        string
+	runner, sink  string
+	signedURLs    time.Duration
 	ceilings      bulkexport.Ceilings
 	clockAhead    time.Duration
 	data          dataset.Source
@@ -49,6 +51,10 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.data.Dir, "data", "", "load all *.ndjson and *.ndjson.gz of this `folder` at start")
 	flags.IntVar(&o.data.Patients, "generate", 0, "make up the records of `N` patients at start instead")
 	flags.IntVar(&o.workers, "workers", 0, "how many `N` workers export at a time (default one per processor)")
+	flags.StringVar(&o.sink, "sink", "", "where files are kept: `URL` file:///folder, or s3://bucket?region=…&endpoint=…"+
+		"&use_path_style=true with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (default: a folder in -dir)")
+	flags.DurationVar(&o.signedURLs, "signed-urls", 0,
+		"let clients fetch files from the bucket, by URLs that work for so much `time` (default: from this server)")
 	flags.IntVar(&o.ceilings.Job, "max-job-parts", 0, "parts of an export at a time: `N` (default: no limit)")
 	flags.IntVar(&o.ceilings.Tenant, "max-tenant-parts", 0, "parts of a tenant at a time: `N` (default: no limit)")
 	flags.IntVar(&o.ceilings.Total, "max-parts", 0, "parts of all exports at a time: `N` (default: no limit)")
@@ -92,6 +98,9 @@ func (o options) check(operands int) error {
 	check(o.rate >= 0, "-rate must not be negative")
 	check(o.runner == "pool" || o.runner == "river", "-runner must be pool or river")
 	check(o.runner != "river" || o.dsn != "", "-runner river needs -db postgres://…")
+	check(o.sink == "" || strings.HasPrefix(o.sink, "file:///") || strings.HasPrefix(o.sink, "s3://"),
+		"-sink must be file:///… or s3://…")
+	check(o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://"), "-signed-urls needs -sink s3://…")
 	check(o.tokens.wellFormed(), "-token must be TOKEN=CLIENT@TENANT")
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("flags: %w", err)
