@@ -73,7 +73,14 @@ func newClient(endpoint string, who aws.CredentialsProvider, client s3.HTTPClien
 	return s3.New(s3.Options{
 		Region: s3server.Region, BaseEndpoint: aws.String(endpoint), UsePathStyle: true,
 		Credentials: who, HTTPClient: client,
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 10 * time.Millisecond }),
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts, o.MaxBackoff = 10, 10*time.Millisecond
+			// What versitygw says now and then when one deletes the last object of a
+			// folder and another puts one there.
+			o.Retryables = append(o.Retryables, retry.RetryableErrorCode{
+				Codes: map[string]struct{}{"ExistingObjectIsDirectory": {}},
+			})
+		}),
 	})
 }
 
