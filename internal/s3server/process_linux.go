@@ -8,3 +8,8 @@ import "syscall"
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
+
+// keepsAttributes reports whether files there can have extended attributes.
+func keepsAttributes(dir string) bool {
+	return syscall.Setxattr(dir, "user.s3server", []byte("x"), 0) == nil
+}

@@ -88,7 +88,7 @@ func find(ctx context.Context) (string, error) {
 }
 
 func (s *Server) startNew(ctx context.Context) (err error) {
-	if err := errors.Join(os.Mkdir(s.buckets(), 0o700), os.Mkdir(s.sidecar(), 0o700)); err != nil {
+	if err := errors.Join(os.Mkdir(s.buckets(), 0o700), os.Mkdir(s.headers(), 0o700)); err != nil {
 		return err
 	}
 	// Another process may take the free port before the server does.
@@ -104,7 +104,7 @@ func (s *Server) startNew(ctx context.Context) (err error) {
 }
 
 func (s *Server) buckets() string { return filepath.Join(s.dir, "buckets") }
-func (s *Server) sidecar() string { return filepath.Join(s.dir, "sidecar") }
+func (s *Server) headers() string { return filepath.Join(s.dir, "headers") }
 
 // Endpoint returns the URL of the server, without a slash at the end. Buckets are
 // part of the path. It stays the same when the server is halted and resumed.
@@ -135,8 +135,13 @@ func (s *Server) Resume(ctx context.Context) error {
 	defer func() { _ = log.Close() }()
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.binary,
 		"--port", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), "--region", Region,
-		"--health", s.health, "--keep-alive", "--quiet",
-		"posix", "--sidecar", s.sidecar(), s.buckets())
+		"--health", s.health, "--keep-alive", "--quiet", "posix")
+	// Beside the files, headers are not replaced together with the content, and calls
+	// for one object at a time may fail that should not.
+	if !keepsAttributes(s.buckets()) {
+		cmd.Args = append(cmd.Args, "--sidecar", s.headers())
+	}
+	cmd.Args = append(cmd.Args, s.buckets())
 	cmd.Dir = s.dir
 	// The environment is not handed on: VGW_PORT and the like would count.
 	cmd.Env = []string{"ROOT_ACCESS_KEY_ID=" + s.accessKey, "ROOT_SECRET_ACCESS_KEY=" + s.secretKey}
