@@ -127,7 +127,7 @@ func othersPass(t *env) {
 	r, c := t.open(Settings{Workers: 4, Ceilings: l}), t.crew(t.holdJob(job1, release))
 	c.holds(l)
 	t.start(r, c)
-	full := parts(tenant1, job1, 50)
+	full := parts(tenant1, job1, 20)
 	t.enqueue(r, full...)
 	c.until("Enqueue: a part is performed", func() bool { return c.running(anyPart) == 1 })
 	others := slices.Concat(parts(tenant1, job2, 5), parts(tenant2, job3, 5))

@@ -26,7 +26,8 @@
 //   - Other tasks than parts need not count towards the workers.
 //   - A task that CancelJob interrupts may come again, once more.
 //   - With [Harness.Join] the queue is that of all nodes and outlives each of
-//     them, and CancelJob interrupts on all of them.
+//     them, and CancelJob interrupts on all of them. What a dead node was at is
+//     performed by another, within five minutes.
 //   - Schedules do not wait for each other. Stop interrupts their functions as it
 //     does tasks.
 //
