@@ -4,9 +4,10 @@
 // A host hands it three things: a [ResourceSource] that reads its resources, a
 // [JobStore] that remembers jobs, and an [OutputSink] that keeps files. [New]
 // makes an [Exporter] of them, [Exporter.Start] begins to work, and package
-// httpadapter puts it on the wire. Adapters for databases, files and memory are
-// in the folders source, store and sink; each has a package (sourcetest,
-// storetest, sinktest) that proves an adapter of your own.
+// httpadapter puts it on the wire. Adapters for databases, files, object storage
+// and memory are in the folders source, store and sink, and one for a job engine in
+// runner; each has a package (sourcetest, storetest, sinktest, runnertest) that proves an
+// adapter of your own.
 //
 // Data flows one way: request → plan → part → line → file → manifest. A
 // kick-off touches no resource. A part is a key range of one type, the unit of

@@ -36,7 +36,8 @@ type Runner interface {
 // at once. Without it a deleted job's workers notice at their next heartbeat.
 type RunnerCanceler interface {
 	// CancelJob drops the job's queued tasks and cancels the context of those
-	// being performed here. It does not wait for them.
+	// being performed, in all processes that the runner spans. Tasks that delete
+	// are left alone. It does not wait.
 	CancelJob(ctx context.Context, jobID string) error
 }
 

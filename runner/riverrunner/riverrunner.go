@@ -112,9 +112,10 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
-// fetchCooldown is the least time between two looks of a node for work. River's own
-// default of 100 ms would show in each small export.
-const fetchCooldown = 10 * time.Millisecond
+// fetchCooldown is the least time between two looks of a node for work, and between two
+// words of it that there is some: what comes sooner waits for the next poll. River's
+// own default of 100 ms would show in each small export.
+const fetchCooldown = time.Millisecond
 
 // River's queues. What is short must not wait for parts, nor they for it.
 const (
