@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
@@ -67,6 +67,9 @@ func open(t *testing.T, dsn string, cfg riverrunner.Config) *node {
 	require.NoError(t, err)
 	settings.ConnConfig.DialFunc = n.network.dial
 	settings.MaxConns = 12
+	if cfg.PollOnly {
+		settings.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // as behind a pooler
+	}
 	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
 	require.NoError(t, err)
 	cfg.Logger = slog.New(slog.DiscardHandler)
@@ -86,23 +89,25 @@ func newSchema() string { return "s" + strings.ToLower(rand.Text()) }
 
 func TestRunner(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.DSN(t)
-	for name, pollOnly := range map[string]bool{"told": false, "polling": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			runnertest.Run(t, runnertest.Harness{
-				Open: func(t *testing.T, s runnertest.Settings) bulkexport.Runner {
-					return open(t, dsn, riverrunner.Config{
-						Workers: s.Workers, Ceilings: s.Ceilings, Schema: newSchema(), PollOnly: pollOnly,
-					})
-				},
-				Join: func(t *testing.T, opened bulkexport.Runner, _ runnertest.Settings) bulkexport.Runner {
-					first, ok := opened.(*node)
-					assert.True(t, ok)
-					return open(t, dsn, first.cfg)
-				},
-				Abandon: func(_ *testing.T, r bulkexport.Runner) { r.(*node).network.down() },
+	suite(t, pgtest.DSN(t), false)
+}
+
+// suite runs the suite, each case in a schema of its own.
+func suite(t *testing.T, dsn string, pollOnly bool) {
+	t.Helper()
+	runnertest.Run(t, runnertest.Harness{
+		Open: func(t *testing.T, s runnertest.Settings) bulkexport.Runner {
+			t.Helper()
+			return open(t, dsn, riverrunner.Config{
+				Workers: s.Workers, Ceilings: s.Ceilings, Schema: newSchema(), PollOnly: pollOnly,
 			})
-		})
-	}
+		},
+		Join: func(t *testing.T, opened bulkexport.Runner, _ runnertest.Settings) bulkexport.Runner {
+			t.Helper()
+			return open(t, dsn, opened.(*node).cfg) //nolint:forcetypeassert // Open has returned it
+		},
+		Abandon: func(_ *testing.T, r bulkexport.Runner) {
+			r.(*node).network.down() //nolint:forcetypeassert // Open has returned it
+		},
+	})
 }
