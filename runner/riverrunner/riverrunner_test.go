@@ -66,7 +66,7 @@ func open(t *testing.T, dsn string, cfg riverrunner.Config) *node {
 	settings, err := pgxpool.ParseConfig(dsn)
 	require.NoError(t, err)
 	settings.ConnConfig.DialFunc = n.network.dial
-	settings.MaxConns = 12
+	settings.MaxConns = int32(4 + cfg.Workers/2) //nolint:gosec // as the package says
 	if cfg.PollOnly {
 		settings.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec // as behind a pooler
 	}
