@@ -108,7 +108,8 @@ func newMachine(p *Process, parts Parts, cfg bulkexport.Config, items int) (*mac
 	m := &machine{Process: p, queue: &queue{}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	cfg.Source = p.Source(parts.Source, items, cfg.Now)
-	cfg.Store, cfg.Sink, cfg.Runner = p.Store(parts.Store), p.Sink(parts.Sink), p.Runner(m.queue)
+	cfg.Store = &store{p: p, inner: parts.Store, now: cfg.Now}
+	cfg.Sink, cfg.Runner = p.Sink(parts.Sink), p.Runner(m.queue)
 	associated := map[string]bulkexport.ResourceSource{}
 	for name, source := range cfg.AssociatedData {
 		associated[name] = p.Source(source, items, cfg.Now)

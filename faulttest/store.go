@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bulkexport/bulkexport"
 )
 
 // Store returns the store as the process sees it.
-func (p *Process) Store(inner bulkexport.JobStore) bulkexport.JobStore { return &store{p, inner} }
+func (p *Process) Store(inner bulkexport.JobStore) bulkexport.JobStore {
+	return &store{p: p, inner: inner}
+}
 
 type store struct {
 	p     *Process
 	inner bulkexport.JobStore
+	// now, if not nil, is the time where it is moved on instead of passing.
+	now func() time.Time
 }
 
 func (s *store) read(method string, fn func() error) error {
@@ -52,6 +57,19 @@ func (s *store) Revision(ctx context.Context, id string) (int64, error) {
 		return 0, errors.ErrUnsupported
 	}
 	return answer(s.read, "Revision", func() (int64, error) { return revisions.Revision(ctx, id) })
+}
+
+// Time implements [bulkexport.StoreClock], as far as the store under test does.
+func (s *store) Time(ctx context.Context) (time.Time, error) {
+	clock, ok := s.inner.(bulkexport.StoreClock)
+	if !ok {
+		return time.Time{}, errors.ErrUnsupported
+	}
+	at, err := answer(s.read, "Time", func() (time.Time, error) { return clock.Time(ctx) })
+	if err == nil && s.now != nil {
+		at = s.now().UTC()
+	}
+	return at, err
 }
 
 // UpdateJob implements [bulkexport.JobStore].

@@ -31,6 +31,8 @@ type dialect struct {
 	lockJob, shareJob string
 	// forUpdate ends a SELECT that locks the row of the part, named p.
 	forUpdate string
+	// clock asks the server for its time; empty where there is no server.
+	clock string
 	// isConflict tells errors after which a transaction is tried again.
 	isConflict func(error) bool
 }
@@ -89,6 +91,7 @@ func postgres() dialect {
 		lockJob:    begin + "pg_advisory_xact_lock" + jobKey,
 		shareJob:   begin + "pg_advisory_xact_lock_shared" + jobKey,
 		forUpdate:  " FOR UPDATE OF p",
+		clock:      "SELECT clock_timestamp()",
 		isConflict: isSerializationFailure,
 	}
 }

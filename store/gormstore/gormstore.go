@@ -52,6 +52,7 @@ import (
 var (
 	_ bulkexport.JobStore       = (*Store)(nil)
 	_ bulkexport.StoreRevisions = (*Store)(nil)
+	_ bulkexport.StoreClock     = (*Store)(nil)
 )
 
 // Store is a [bulkexport.JobStore] in the tables bulkexport_jobs and

@@ -84,6 +84,10 @@ func TestPostgres(t *testing.T) {
 		t.Parallel()
 		testPartsDoNotWait(t, schemas)
 	})
+	t.Run("clock", func(t *testing.T) {
+		t.Parallel()
+		testClock(t, schemas)
+	})
 	testBoth(t, schemas)
 }
 

@@ -25,6 +25,7 @@ type faulty struct {
 	parts      func(context.Context, string) ([]bulkexport.Part, error)
 	updatePart func(context.Context, string, int, partUpdate) (bulkexport.Part, error)
 	revision   func(context.Context, string) (int64, error)
+	time       func(context.Context) (time.Time, error)
 }
 
 type (
@@ -54,7 +55,7 @@ func over(m *memstore.Store, fault func(*faulty)) *faulty {
 	s := &faulty{
 		Store: m, createJob: m.CreateJob, job: m.Job, updateJob: m.UpdateJob, jobs: m.Jobs,
 		deleteJob: m.DeleteJob, setParts: m.SetParts, parts: m.Parts, updatePart: m.UpdatePart,
-		revision: m.Revision,
+		revision: m.Revision, time: timeOfDay,
 	}
 	fault(s)
 	return s
@@ -130,7 +131,8 @@ func linger() { <-time.After(time.Millisecond) }
 
 func brokenStores() []brokenStore {
 	return slices.Concat(forgetfulStores(), confusedStores(), wrongLists(), wrongPlans(),
-		leakyStores(), stubbornStores(), racyStores(), separateStores(), subtleStores(), unrevisedStores())
+		leakyStores(), stubbornStores(), racyStores(), separateStores(), subtleStores(), unrevisedStores(),
+		wrongClocks())
 }
 
 func forgetfulStores() []brokenStore {

@@ -78,6 +78,9 @@ const (
 	// Revisions: a store that is a [bulkexport.StoreRevisions] notices each change.
 	// All others need not skip it.
 	Revisions Category = "revisions"
+	// Clocks: a store that is a [bulkexport.StoreClock] has a clock that goes on, the
+	// same for all. All others need not skip it.
+	Clocks Category = "clocks"
 	// Sharing: the cases of Atomicity, with calls spread over two stores over
 	// the same data, as two processes would make them.
 	Sharing Category = "sharing"
@@ -200,6 +203,6 @@ func allCases() []testCase {
 	return slices.Concat(
 		basicCases(), absentCases(), copyCases(), timeCases(), refusalCases(), hostileCases(),
 		filterCases(), planCases(), deletionCases(), cancellationCases(), sequenceCases(),
-		revisionCases(), atomic, persistenceCases(), shared,
+		revisionCases(), clockCases(), atomic, persistenceCases(), shared,
 	)
 }
