@@ -90,7 +90,10 @@ func Start(ctx context.Context) (*Server, error) {
 
 // throwaway are settings of a server whose data nobody wants back.
 func throwaway() []string {
-	return []string{"fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_prepared_transactions=8"}
+	return []string{
+		"fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_prepared_transactions=8",
+		"wal_writer_delay=10ms", // what is committed is soon on a standby
+	}
 }
 
 // Open is like [Start] for a server whose data is in a folder that is kept: it
