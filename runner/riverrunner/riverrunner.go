@@ -292,6 +292,11 @@ func (r *Runner) Enqueue(ctx context.Context, tasks ...bulkexport.Task) error {
 // CancelJob implements [bulkexport.RunnerCanceler], for all nodes.
 func (r *Runner) CancelJob(ctx context.Context, jobID string) error {
 	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+		// One who dispatches completes a row of River's and then takes tasks, which is the
+		// other order: they would wait for each other.
+		if _, err := tx.Exec(ctx, r.sql.lock); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, r.sql.dropWaiting, jobID); err != nil {
 			return err
 		}

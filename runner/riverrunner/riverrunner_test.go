@@ -1,6 +1,7 @@
 package riverrunner_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -72,7 +73,7 @@ func open(t *testing.T, dsn string, cfg riverrunner.Config) *node {
 	}
 	pool, err := pgxpool.NewWithConfig(t.Context(), settings)
 	require.NoError(t, err)
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	n.Runner, err = riverrunner.New(pool, cfg)
 	require.NoError(t, err)
 	require.NoError(t, n.Migrate(t.Context()))
