@@ -38,18 +38,25 @@ var migration = []string{
 }
 
 // enqueue puts a finish off while parts of its job wait, which it would find open:
-// there is one for each part that ends, and each reads all parts.
-const enqueue = `INSERT INTO @.bulkexport_task AS old (kind, job, tenant, part, due)
-SELECT t.kind, t.job, t.tenant, t.part, now() + make_interval(secs => CASE WHEN t.kind = 'finish' AND EXISTS (
-	SELECT FROM @.bulkexport_task p WHERE p.kind = 'part' AND p.tenant = t.tenant AND p.job = t.job)
-	THEN %[1]d ELSE 0 END)
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY t (kind, job, tenant, part, place)
+// there is one for each part that ends, and each reads all parts. One that waits for
+// that is hastened when the last part has begun. Rows that wait already are not
+// touched: a sweep enqueues them all, time and again.
+const enqueue = `WITH given AS MATERIALIZED (
+	SELECT *, t.kind = 'finish' AND EXISTS (SELECT FROM @.bulkexport_task p
+		WHERE p.kind = 'part' AND p.tenant = t.tenant AND p.job = t.job) AS early
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) WITH ORDINALITY t (kind, job, tenant, part, place)),
+hastened AS (
+	UPDATE @.bulkexport_task old SET due = now() FROM given t
+	WHERE t.kind = 'finish' AND NOT t.early AND old.failures = 0 AND old.due > now()
+		AND old.job = t.job AND old.kind = t.kind AND old.part = t.part AND old.tenant = t.tenant)
+INSERT INTO @.bulkexport_task (kind, job, tenant, part, due)
+SELECT t.kind, t.job, t.tenant, t.part, now() + make_interval(secs => CASE WHEN t.early THEN %[1]d ELSE 0 END)
+FROM given t
 WHERE NOT EXISTS (
 	SELECT FROM @.river_job j WHERE j.state = 'available' AND j.kind = 'bulkexport_' || t.kind
 		AND j.args @> jsonb_build_object('job', t.job, 'part', t.part, 'tenant', t.tenant))
 ORDER BY t.place
-ON CONFLICT (job, kind, part, tenant) DO UPDATE SET due = excluded.due
-	WHERE old.failures = 0 AND excluded.due < old.due`
+ON CONFLICT DO NOTHING`
 
 // finishPause is how long, in seconds.
 const finishPause = 5
