@@ -51,6 +51,7 @@ const (
 func (r *Runner) dispatchUntil(ctx context.Context) {
 	ticker := time.NewTicker(signInterval)
 	defer ticker.Stop()
+	var own pulse
 	for {
 		err := r.dispatch(ctx)
 		select {
@@ -58,12 +59,35 @@ func (r *Runner) dispatchUntil(ctx context.Context) {
 			return
 		case <-r.wake:
 		case <-ticker.C:
-			err = errors.Join(err, r.sign(ctx), r.reclaim(ctx))
+			err = errors.Join(err, r.live(ctx, &own))
 		}
 		if err != nil && ctx.Err() == nil {
 			r.cfg.Logger.WarnContext(ctx, "hand over tasks; it is tried again soon", "error", err)
 		}
 	}
+}
+
+// live gives a sign and looks for nodes that give none.
+func (r *Runner) live(ctx context.Context, own *pulse) error {
+	err := r.sign(ctx)
+	if err != nil || !own.beat(time.Now()) {
+		return err
+	}
+	return r.reclaim(ctx)
+}
+
+// pulse tells whether a node is fit to say that others are dead: only if it has given
+// signs itself for as long as they have to be missing. After the database was away
+// nobody has, and the first one to be back must not take everybody's work.
+type pulse struct{ first, last time.Time }
+
+// beat notes a sign.
+func (p *pulse) beat(now time.Time) (fit bool) {
+	if now.Sub(p.last) > aliveFor/2 {
+		p.first = now
+	}
+	p.last = now
+	return now.Sub(p.first) >= aliveFor
 }
 
 // sign says that this node is alive.
