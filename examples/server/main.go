@@ -100,8 +100,11 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 	if opts.clockAhead != 0 {
 		cfg.Now = func() time.Time { return time.Now().Add(opts.clockAhead) }
 	}
-	if opts.rate > 0 {
+	switch {
+	case opts.rate > 0:
 		cfg.Filter = newPacer(opts.rate).keep
+	case opts.ratePerWorker > 0:
+		cfg.Filter = newWorkerPacers(opts.ratePerWorker).keep
 	}
 	exporter, err := bulkexport.New(cfg)
 	if err != nil {

@@ -34,6 +34,8 @@ type options struct {
 	deleteStatus  int
 	tokens        tokens
 	rate          float64
+	ratePerWorker float64
+	deliverTwice  bool
 
 	maxClientExports, maxTenantExports, pollLimit int
 }
@@ -78,6 +80,9 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		"let a client poll `N` times in a row without heeding Retry-After (default 60, -1: no limit)")
 	flags.Var(&o.tokens, "token", "let `TOKEN=CLIENT@TENANT` in, may be repeated (default: open to everybody)")
 	flags.Float64Var(&o.rate, "rate", 0, "export `N` resources per second at most (default: no limit)")
+	flags.Float64Var(&o.ratePerWorker, "rate-per-worker", 0,
+		"let each worker export `N` resources per second at most (default: no limit)")
+	flags.BoolVar(&o.deliverTwice, "deliver-twice", false, "with -runner river, perform each task two times")
 	flags.DurationVar(&o.clockAhead, "clock-ahead", 0, "pretend that this machine's clock is ahead by so much `time`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -96,6 +101,9 @@ func (o options) check(operands int) error {
 	check(o.data.Dir == "" || o.data.Patients == 0, "-data and -generate exclude each other")
 	check(o.data.Patients >= 0, "-generate must not be negative")
 	check(o.rate >= 0, "-rate must not be negative")
+	check(o.ratePerWorker >= 0, "-rate-per-worker must not be negative")
+	check(o.rate == 0 || o.ratePerWorker == 0, "-rate and -rate-per-worker exclude each other")
+	check(!o.deliverTwice || o.runner == "river", "-deliver-twice needs -runner river")
 	check(o.runner == "pool" || o.runner == "river", "-runner must be pool or river")
 	check(o.runner != "river" || o.dsn != "", "-runner river needs -db postgres://…")
 	check(o.sink == "" || strings.HasPrefix(o.sink, "file:///") || strings.HasPrefix(o.sink, "s3://"),

@@ -31,5 +31,8 @@ func openRunner(ctx context.Context, opts options, log *slog.Logger) (bulkexport
 		pool.Close()
 		return nil, nil, err
 	}
+	if opts.deliverTwice {
+		return twice{runner}, pool.Close, nil
+	}
 	return runner, pool.Close, nil
 }
