@@ -99,6 +99,9 @@ func (p *Process) read(output io.Reader, found chan<- string) {
 	}
 }
 
+// PID returns the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Kill ends the process as a crash does, and waits until it has ended. One that
 // is frozen or has ended already is fine.
 func (p *Process) Kill() {
