@@ -90,10 +90,7 @@ func Start(ctx context.Context) (*Server, error) {
 
 // throwaway are settings of a server whose data nobody wants back.
 func throwaway() []string {
-	return []string{
-		"fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_prepared_transactions=8",
-		"wal_writer_delay=10ms", // what is committed is soon on a standby
-	}
+	return []string{"fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_prepared_transactions=8"}
 }
 
 // Open is like [Start] for a server whose data is in a folder that is kept: it

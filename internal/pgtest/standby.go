@@ -18,6 +18,9 @@ func (c *Cluster) Standby(tb testing.TB) *Standby {
 	if c.private == nil {
 		tb.Skip("needs a PostgreSQL server that may have a standby: unset " + envURL)
 	}
+	// What is committed is sent at once, also if nobody waits for it.
+	c.exec(tb, "alter system set wal_writer_delay = '1ms'")
+	c.exec(tb, "select pg_reload_conf()")
 	standby, err := c.private.Standby(tb.Context())
 	if err != nil {
 		tb.Fatalf("pgtest: %v", err)
@@ -49,9 +52,11 @@ func (s *Standby) CatchUp(tb testing.TB) {
 	s.must(tb, func(ctx context.Context) error { return s.server.AwaitReplay(ctx, s.primary) })
 }
 
-// Pause has the standby stay as it is, for everybody, until Resume.
+// Pause has the standby stay as it is, for everybody, until Resume or the end of the
+// test.
 func (s *Standby) Pause(tb testing.TB) {
 	tb.Helper()
+	tb.Cleanup(func() { s.Resume(tb) })
 	s.must(tb, s.server.PauseReplay)
 }
 
