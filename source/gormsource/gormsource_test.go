@@ -47,6 +47,7 @@ func tests() map[string]func(t *testing.T, open database) {
 		"clock/open transaction":              testOpenTransaction,
 		"tables/zones":                        testZones,
 		"tables/integer times":                testIntegerTimes,
+		"tables/balanced parts":               testBalancedParts,
 	}
 }
 
@@ -108,6 +109,7 @@ func TestPostgresOthers(t *testing.T) {
 	}
 	for name, run := range map[string]func(t *testing.T, dsn string){
 		"repository chain": testPostgresRepositoryChain, "tables chain": testPostgresTablesChain,
+		"slow consumer": testPostgresSlowConsumer,
 		"locked tables": testPostgresLockedTables, "lost connection": testPostgresLostConnection,
 		"delete in a slow read": testPostgresSlowRead, "delete elsewhere in a slow read": testPostgresSlowReadElsewhere,
 	} {
