@@ -40,6 +40,7 @@ func (db session) fill(ctx context.Context, text string, args []any, limit int, 
 			return err
 		}
 	}
+	text, args = db.guarded(text, args)
 	// Without the cancel PostgreSQL would send the rest of a batch that is full.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -46,7 +46,7 @@ func (r *Repository) organize(
 	if !r.OrganizesBy(q.Type) {
 		return fmt.Errorf("blocks of type %q are not supported", q.Type)
 	}
-	v, err := r.view(ctx, q)
+	r, v, err := r.view(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/source/gormsource"
 )
 
 // envRounds is how often each writer of a chain writes.
@@ -164,7 +165,11 @@ func (h *history) require(t *testing.T, s seen) {
 
 func testRepositoryChain(t *testing.T, two twoHandles) {
 	db, others := two(t)
-	c := newChain(t, newRepository(t, db))
+	chainOfRepository(t, newRepository(t, db), others)
+}
+
+func chainOfRepository(t *testing.T, source *gormsource.Repository, others *gorm.DB) {
+	c := newChain(t, source)
 	h := &history{events: map[string][]event{}}
 	for w := range chainWriters {
 		writer := repositoryWriter{ctx: t.Context(), history: h, number: w}
@@ -235,13 +240,16 @@ func (w repositoryWriter) put(name string, round int) (time.Time, error) {
 	return at, err
 }
 
-// testTablesChain has a host's own tables. Resources may come in a newer version
-// than that of the transactionTime, and deletions are not told, but nothing is
-// lost.
 func testTablesChain(t *testing.T, two twoHandles) {
 	db, others := two(t)
-	host := newHospital(t, others)
-	c := newChain(t, newTables(t, db, hospitalTables()...))
+	chainOfTables(t, newHospital(t, others), newTables(t, db, hospitalTables()...))
+}
+
+// chainOfTables has a host's own tables. Resources may come in a newer version
+// than that of the transactionTime, and deletions are not told, but nothing is
+// lost.
+func chainOfTables(t *testing.T, host hospital, source *gormsource.Tables) {
+	c := newChain(t, source)
 	live := make([]map[string]string, chainWriters+1)
 	for w := range live {
 		live[w] = map[string]string{}
@@ -249,7 +257,7 @@ func testTablesChain(t *testing.T, two twoHandles) {
 		switch {
 		case w < chainWriters:
 			c.write(writer.round)
-		case db.Name() == "postgres": // SQLite lets nobody else write meanwhile
+		case host.db.Name() == "postgres": // SQLite lets nobody else write meanwhile
 			c.writing.Go(func() {
 				for i := range 5 {
 					if err := writer.commitLate(i, c.links); err != nil {

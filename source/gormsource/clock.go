@@ -3,8 +3,11 @@ package gormsource
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 )
 
@@ -39,10 +42,23 @@ type stamp struct {
 
 // TransactionTime implements [bulkexport.SourceClock]. It is one for all
 // tenants. It waits for writes in flight, which take milliseconds, for 10 seconds
-// at most.
+// at most, and then for the replica, if there is one.
 func (r *Repository) TransactionTime(ctx context.Context, _ string) (time.Time, error) {
 	t, err := r.cut(ctx)
+	if err == nil && r.replica != nil {
+		err = r.replica.await(ctx, t.UnixMicro())
+	}
 	return t, wrap(ctx, "transaction time", err)
+}
+
+// settle moves the clock on to a moment that it has not told before, if it has not.
+func (r *Repository) settle(ctx context.Context, moment int64) error {
+	var at int64
+	err := r.scan(ctx, repositoryPosition, nil, &at)
+	if err == nil && at < moment {
+		_, err = r.cut(ctx)
+	}
+	return err
 }
 
 func (r *Repository) cut(ctx context.Context) (time.Time, error) {
@@ -90,6 +106,10 @@ func postgresCut(ctx context.Context, db session) (at int64, err error) {
 		at, err = postgresCutIn(tx)
 		return err
 	}, db.dialect.tx)
+	var coded *pgconn.PgError
+	if errors.As(err, &coded) && coded.Code == "25006" { // read_only_sql_transaction
+		err = fmt.Errorf("%w: only RepositoryConfig.Replica may be a standby", err)
+	}
 	return at, err
 }
 

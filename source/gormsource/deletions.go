@@ -11,7 +11,7 @@ import (
 // the deletions.
 func (r *Repository) Deletions(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Deletion, error] {
 	return func(yield func(bulkexport.Deletion, error) bool) {
-		v, err := r.view(ctx, q)
+		r, v, err := r.view(ctx, q)
 		if err != nil {
 			yield(bulkexport.Deletion{}, wrap(ctx, "read deletions of "+q.Type, err))
 			return

@@ -20,6 +20,9 @@
 // meets a lock there waits until its context ends, 10 seconds at most, whatever
 // the driver's own time-out is; writes of a Repository wait as the driver does.
 //
+// On PostgreSQL both can read from hot standbys of their database, as far behind as
+// these may be (RepositoryConfig.Replica, TablesConfig.Replica).
+//
 // A stream takes a connection of the pool only while it fills its buffer, of
 // at most some 2 MiB, and none while its consumer works.
 //
@@ -48,6 +51,7 @@ type session struct {
 	gorm    *gorm.DB
 	pool    *sql.DB
 	dialect dialect
+	gate    *gate // nil unless it is one of a replica
 }
 
 func newSession(db *gorm.DB) (session, error) {
@@ -77,7 +81,18 @@ func newSession(db *gorm.DB) (session, error) {
 
 // withConn runs a function that reads on a connection.
 func (db session) withConn(ctx context.Context, fn func(*sql.Conn) error) error {
+	if db.gate != nil {
+		return db.gate.conn(ctx, fn)
+	}
 	return db.dialect.conn(ctx, db.pool, fn)
+}
+
+// guarded returns the statement as it is to be run within withConn.
+func (db session) guarded(text string, args []any) (string, []any) {
+	if db.gate != nil {
+		return db.gate.guard(text, args)
+	}
+	return text, args
 }
 
 // statement has gorm build the SQL of a query, with the host's plugins applied.

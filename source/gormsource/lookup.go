@@ -22,7 +22,7 @@ func (r *Repository) Lookup(
 ) iter.Seq2[bulkexport.Resource, error] {
 	return func(yield func(bulkexport.Resource, error) bool) {
 		q.After, q.UpTo = nil, nil
-		v, err := r.view(ctx, q)
+		r, v, err := r.view(ctx, q)
 		if err == nil {
 			l := lookup{bodies: r.bodies(v.Tenant, "body"), view: v, inScope: v.inScope()}
 			err = l.stream(ctx, ids, yield)

@@ -21,7 +21,7 @@ func TestManyRows(t *testing.T) {
 		_, err := repo.Put(t.Context(), "", []byte(resource))
 		require.NoError(t, err)
 	}
-	v, err := repo.view(t.Context(), bulkexport.Query{
+	_, v, err := repo.view(t.Context(), bulkexport.Query{
 		Scope: bulkexport.Scope{Level: bulkexport.LevelSystem}, Type: "Patient", UpTo: []byte("99999"),
 	})
 	require.NoError(t, err)

@@ -101,6 +101,7 @@ func (db session) eachOf(ctx context.Context, query string, args []any, scan fun
 
 // run calls scan for each row of a statement as the database knows it.
 func (db session) run(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
+	text, args = db.guarded(text, args)
 	return db.withConn(ctx, func(conn *sql.Conn) error {
 		rows, err := conn.QueryContext(ctx, text, args...)
 		if err != nil {

@@ -20,7 +20,8 @@ func postgresNow(ctx context.Context, pool *sql.DB, wait time.Duration) (time.Ti
 	var standby bool
 	err := pool.QueryRowContext(ctx, `SELECT clock_timestamp(), pg_is_in_recovery()`).Scan(&now, &standby)
 	if err == nil && standby {
-		err = errors.New("the server is a standby, which cannot tell the open transactions of its primary")
+		err = errors.New("the server is a standby, which cannot tell the open transactions of its primary: " +
+			"only TablesConfig.Replica may be one")
 	}
 	if err != nil {
 		return time.Time{}, err

@@ -88,7 +88,7 @@ func testStreamPlans(t *testing.T, repo *Repository) {
 			}
 		}
 		for _, deletions := range []bool{false, true} {
-			v, err := repo.view(t.Context(), q)
+			_, v, err := repo.view(t.Context(), q)
 			require.NoError(t, err)
 			v.deletions = deletions
 			s := repo.selection(&v)
@@ -200,7 +200,7 @@ func TestBatchIsBounded(t *testing.T) {
 		_, err := repo.Put(t.Context(), "", []byte(resource))
 		require.NoError(t, err)
 	}
-	v, err := repo.view(t.Context(), bulkexport.Query{
+	_, v, err := repo.view(t.Context(), bulkexport.Query{
 		Scope: bulkexport.Scope{Level: bulkexport.LevelSystem}, Type: "Binary",
 	})
 	require.NoError(t, err)

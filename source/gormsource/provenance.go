@@ -18,7 +18,9 @@ func (r *Repository) LatestProvenance(
 	if !fhir.ValidID(targetID) {
 		return nil, nil
 	}
-	query, args := r.targeting(q.Tenant, momentOf(q), targetType, targetID).selecting("p.seq")
+	moment := momentOf(q)
+	r = r.reading(moment)
+	query, args := r.targeting(q.Tenant, moment, targetType, targetID).selecting("p.seq")
 	query += " ORDER BY t.recorded DESC, p.last_updated DESC, p.seq DESC LIMIT 1"
 	var key []byte
 	err := r.eachOf(ctx, query, args, func(rows *sql.Rows) error { return rows.Scan(&key) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -36,6 +37,15 @@ type RepositoryConfig struct {
 	// FHIRVersion says which types there are and what is in a Patient
 	// compartment, from the next write on. Defaults to R4.
 	FHIRVersion fhir.Version
+	// Replica is a handle on a hot standby of the database, or on several behind one
+	// address, for PostgreSQL. Whatever an export reads as of its transactionTime is read
+	// there; everything else, writes and the clock above all, goes to the database
+	// itself. Defaults to none.
+	Replica *gorm.DB
+	// ReplicaWait is how long a call waits for the replica to have replayed what it is to
+	// read, before it fails with [ErrReplicaBehind]. Shorter than
+	// bulkexport.Config.StallTimeout. Defaults to a minute; negative means not at all.
+	ReplicaWait time.Duration
 }
 
 // Repository keeps resources in tables of its own, whose names begin with
@@ -46,6 +56,7 @@ type RepositoryConfig struct {
 // change.
 type Repository struct {
 	session
+	replica  *replica // nil if there is none
 	baseURLs []string
 	fhir     fhir.Version
 	// How many places a window has at least.
@@ -63,13 +74,22 @@ func NewRepository(db *gorm.DB, cfg RepositoryConfig) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{
+	replica, err := newReplica(cfg.Replica, repositoryPosition, cfg.ReplicaWait)
+	if err != nil {
+		return nil, err
+	}
+	r := &Repository{
 		session:          session,
+		replica:          replica,
 		baseURLs:         slices.Clone(cfg.BaseURLs),
 		fhir:             cfg.FHIRVersion,
 		windowPlaces:     windowPlaces,
 		provenancePlaces: provenancePlaces,
-	}, nil
+	}
+	if replica != nil {
+		replica.settle = r.settle
+	}
+	return r, nil
 }
 
 // Consistency implements [bulkexport.SourceConsistency].
@@ -92,7 +112,7 @@ func (r *Repository) Types(ctx context.Context, scope bulkexport.Scope) ([]strin
 // the writes. Without AsOf the state is that of the beginning of the stream.
 func (r *Repository) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
 	return func(yield func(bulkexport.Resource, error) bool) {
-		v, err := r.view(ctx, q)
+		r, v, err := r.view(ctx, q)
 		switch {
 		case err != nil:
 			yield(bulkexport.Resource{}, wrap(ctx, "read "+q.Type, err))
@@ -106,7 +126,7 @@ func (r *Repository) Resources(ctx context.Context, q bulkexport.Query) iter.Seq
 
 // Count implements [bulkexport.SourceCounter]. It is exact.
 func (r *Repository) Count(ctx context.Context, q bulkexport.Query) (int64, error) {
-	v, err := r.view(ctx, q)
+	r, v, err := r.view(ctx, q)
 	if err != nil {
 		return 0, wrap(ctx, "count "+q.Type, err)
 	}
@@ -121,7 +141,7 @@ func (r *Repository) Count(ctx context.Context, q bulkexport.Query) (int64, erro
 // Split implements [bulkexport.SourceSplitter]. All ranges but the last one have
 // exactly the size that is asked for.
 func (r *Repository) Split(ctx context.Context, q bulkexport.Query, size int64) ([][]byte, error) {
-	v, err := r.view(ctx, q)
+	r, v, err := r.view(ctx, q)
 	if err != nil {
 		return nil, wrap(ctx, "split "+q.Type, err)
 	}

@@ -25,6 +25,7 @@ func (db session) count(ctx context.Context, s selection) (int64, error) {
 
 // scan reads the only column of the first row.
 func (db session) scan(ctx context.Context, query string, args []any, value any) error {
+	query, args = db.guarded(query, args)
 	return db.withConn(ctx, func(conn *sql.Conn) error {
 		return conn.QueryRowContext(ctx, query, args...).Scan(value)
 	})

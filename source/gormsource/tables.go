@@ -46,6 +46,15 @@ type TablesConfig struct {
 	// FHIRVersion says which types there are and what is in a Patient
 	// compartment. Defaults to R4.
 	FHIRVersion fhir.Version
+	// Replica is a handle on a hot standby of the database, or on several behind one
+	// address, for PostgreSQL. Resources are read, counted and split there; the
+	// transactionTime and the types are asked for in the database itself. Functions of
+	// the host, such as Scope, are given a handle on the replica. Defaults to none.
+	Replica *gorm.DB
+	// ReplicaWait is how long a call waits for the replica to have replayed what it is to
+	// read, before it fails with [ErrReplicaBehind]. Shorter than
+	// bulkexport.Config.StallTimeout. Defaults to a minute; negative means not at all.
+	ReplicaWait time.Duration
 }
 
 const defaultLag = 5 * time.Second
@@ -58,11 +67,13 @@ const defaultLag = 5 * time.Second
 // would lose it.
 type Tables struct {
 	session
-	tables   []table
-	baseURLs []string
-	fhir     fhir.Version
-	behind   time.Duration
-	maxWait  time.Duration
+	replica   *replica // nil if there is none
+	positions *positions
+	tables    []table
+	baseURLs  []string
+	fhir      fhir.Version
+	behind    time.Duration
+	maxWait   time.Duration
 	// checkGroup is nil without Group level.
 	checkGroup func(ctx context.Context, tenant, id string) error
 }
@@ -79,8 +90,13 @@ func NewTables(ctx context.Context, db *gorm.DB, cfg TablesConfig) (*Tables, err
 	if err != nil {
 		return nil, err
 	}
+	replica, err := session.standby(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
 	t := &Tables{
-		session: session, baseURLs: slices.Clone(cfg.BaseURLs), fhir: cfg.FHIRVersion, maxWait: cfg.MaxWait,
+		session: session, replica: replica, positions: &positions{},
+		baseURLs: slices.Clone(cfg.BaseURLs), fhir: cfg.FHIRVersion, maxWait: cfg.MaxWait,
 	}
 	var faults []error
 	var unit time.Duration
@@ -115,25 +131,49 @@ func (t *Tables) Consistency() bulkexport.Consistency { return bulkexport.Bounde
 // transaction whose beginning cannot be told is waited for: a prepared one, and
 // that of another role where this one is no member of pg_read_all_stats. What it
 // cannot know of is written elsewhere: on another server behind a foreign table,
-// or on the primary of a standby, which it refuses to read from.
+// or on the primary of a standby, which it refuses to ask; that is for Replica.
 //
 // On SQLite it waits for the write in flight.
 //
 // What must be waited for has 10 seconds, or MaxWait if that is longer. The
-// error then says what it was.
+// error then says what it was. The replica is then waited for, if there is one.
 func (t *Tables) TransactionTime(ctx context.Context, _ string) (time.Time, error) {
 	now, err := t.dialect.now(ctx, t.pool, t.maxWait)
+	at := now.Add(-t.behind).UTC()
+	if err == nil && t.replica != nil {
+		err = t.awaitReplica(ctx, at)
+	}
 	if err != nil {
 		return time.Time{}, wrap(ctx, "transaction time", err)
 	}
-	return now.Add(-t.behind).UTC(), nil
+	return at, nil
+}
+
+// awaitReplica returns when all that the moment has can be read on the replica.
+func (t *Tables) awaitReplica(ctx context.Context, moment time.Time) error {
+	position, err := t.positions.settle(ctx, t.pool, moment)
+	if err != nil {
+		return err
+	}
+	return t.replica.await(ctx, position)
+}
+
+// reading returns where to read a moment: on the replica, if there is one.
+func (t *Tables) reading(ctx context.Context, moment time.Time) (*Tables, error) {
+	if t.replica == nil {
+		return t, nil
+	}
+	position, err := t.positions.of(ctx, t.pool, moment)
+	there := *t
+	there.session = t.replica.from(position)
+	return &there, err
 }
 
 // Resources implements [bulkexport.ResourceSource]. Keys are the text of the
 // key column.
 func (t *Tables) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bulkexport.Resource, error] {
 	return func(yield func(bulkexport.Resource, error) bool) {
-		s, err := t.selection(ctx, q)
+		t, s, err := t.selection(ctx, q)
 		switch {
 		case err != nil:
 			yield(bulkexport.Resource{}, wrap(ctx, "read "+q.Type, err))
@@ -146,7 +186,7 @@ func (t *Tables) Resources(ctx context.Context, q bulkexport.Query) iter.Seq2[bu
 // Count implements [bulkexport.SourceCounter]. At Patient level it counts the
 // resources outside of the compartment too, unless there is a PatientScope.
 func (t *Tables) Count(ctx context.Context, q bulkexport.Query) (int64, error) {
-	s, err := t.selection(ctx, q)
+	t, s, err := t.selection(ctx, q)
 	if s == nil || err != nil {
 		return 0, wrap(ctx, "count "+q.Type, err)
 	}
@@ -157,7 +197,7 @@ func (t *Tables) Count(ctx context.Context, q bulkexport.Query) (int64, error) {
 // Split implements [bulkexport.SourceSplitter]. At Patient level parts come out
 // smaller by what is outside of the compartment, as with Count.
 func (t *Tables) Split(ctx context.Context, q bulkexport.Query, size int64) ([][]byte, error) {
-	s, err := t.selection(ctx, q)
+	t, s, err := t.selection(ctx, q)
 	if s == nil || err != nil {
 		return nil, wrap(ctx, "split "+q.Type, err)
 	}
@@ -165,27 +205,32 @@ func (t *Tables) Split(ctx context.Context, q bulkexport.Query, size int64) ([][
 	return cuts, wrap(ctx, "split "+q.Type, err)
 }
 
-// selection returns nil where no table holds what is asked for.
-func (t *Tables) selection(ctx context.Context, q bulkexport.Query) (*selection, error) {
+// selection returns nil where no table holds what is asked for, and else from where
+// to read it too.
+func (t *Tables) selection(ctx context.Context, q bulkexport.Query) (*Tables, *selection, error) {
 	if err := t.checkScope(ctx, q.Scope); err != nil {
-		return nil, err
+		return t, nil, err
 	}
 	inCompartment := q.Level != bulkexport.LevelSystem && q.Type != patientType
 	if inCompartment && !t.fhir.IsPatientCompartmentType(q.Type) {
-		return nil, nil
+		return t, nil, nil
 	}
 	found := t.tableOf(q.Tenant, q.Type)
 	if found == nil || q.Level == bulkexport.LevelGroup && found.GroupScope == nil {
-		return nil, nil
+		return t, nil, nil
+	}
+	t, err := t.reading(ctx, q.AsOf)
+	if err != nil {
+		return t, nil, err
 	}
 	s, err := found.selection(ctx, t.session, q)
 	if err != nil {
-		return nil, err
+		return t, nil, err
 	}
 	if inCompartment && q.Level == bulkexport.LevelPatient && found.PatientScope == nil {
 		s.keep = t.keepInCompartment(q)
 	}
-	return &s, nil
+	return t, &s, nil
 }
 
 // tableOf returns nil if there is none.

@@ -26,21 +26,33 @@ type view struct {
 // statement.
 const present = math.MaxInt64 - 1
 
-// view resolves the population. A query without AsOf reads the state of now, as
-// its batches would otherwise see a resource that changes between them twice.
-func (r *Repository) view(ctx context.Context, q bulkexport.Query) (view, error) {
+// view resolves the population, and tells from where to read. A query without AsOf reads
+// the state of now, as its batches would otherwise see a resource that changes between
+// them twice.
+func (r *Repository) view(ctx context.Context, q bulkexport.Query) (*Repository, view, error) {
 	if err := r.checkLevel(q.Level); err != nil {
-		return view{}, err
+		return r, view{}, err
 	}
 	if q.AsOf.IsZero() {
 		now, err := r.cut(ctx)
 		if err != nil {
-			return view{}, err
+			return r, view{}, err
 		}
 		q.AsOf = now
 	}
 	v := viewAt(q, q.AsOf.UnixMicro())
-	return v, r.populate(ctx, &v)
+	r = r.reading(v.asOf)
+	return r, v, r.populate(ctx, &v)
+}
+
+// reading returns where to read a moment that is over: on the replica, if there is one.
+func (r *Repository) reading(moment int64) *Repository {
+	if r.replica == nil || moment == present {
+		return r
+	}
+	there := *r
+	there.session = r.replica.from(moment)
+	return &there
 }
 
 func (r *Repository) checkLevel(level bulkexport.Level) error {
