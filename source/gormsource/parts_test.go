@@ -41,7 +41,7 @@ func testBalancedParts(t *testing.T, open database) {
 	})
 	f.finish(f.kickOff(time.Time{}))
 	sizes := map[string][]int64{}
-	for len(ended) > 0 {
+	for range 8 { // the last one may be told of after the job
 		part := (<-ended).Part
 		sizes[part.Type] = append(sizes[part.Type], part.Processed)
 	}
