@@ -3,7 +3,6 @@ package riverrunner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -125,12 +124,11 @@ func (r *Runner) cancel(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	return nil
 }
 
-// leave says that this node is no more.
-func (r *Runner) leave(ctx context.Context) error {
+// leave says that this node is no more. Without that others find out.
+func (r *Runner) leave(ctx context.Context) {
 	if _, err := r.pool.Exec(ctx, r.sql.leave, r.client.ID()); err != nil {
-		return fmt.Errorf("riverrunner: leave: %w", err)
+		r.cfg.Logger.WarnContext(ctx, "sign off; other nodes will notice", "error", err)
 	}
-	return nil
 }
 
 // dispatch hands to River what may be begun now, or soon.

@@ -207,6 +207,7 @@ func (r *Runner) Start(ctx context.Context, fn func(context.Context, bulkexport.
 	if err := r.begin(ctx); err != nil {
 		stop()
 		r.running.Wait()
+		r.client.PeriodicJobs().Clear()
 		r.perform = nil
 		return fmt.Errorf("riverrunner: start: %w", err)
 	}
@@ -246,7 +247,8 @@ func (r *Runner) Stop(ctx context.Context) error {
 	if err := wait(ctx, &r.running); err != nil {
 		return err
 	}
-	return r.leave(ctx)
+	r.leave(ctx)
+	return nil
 }
 
 // wait waits for a group, or until ctx ends.

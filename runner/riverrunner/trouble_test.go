@@ -77,6 +77,31 @@ func TestServerIsRestarted(t *testing.T) {
 	}
 }
 
+// TestStartCanBeRepeated: a host that starts before its database tries again.
+func TestStartCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	n := open(t, cluster.DSN(t), riverrunner.Config{Workers: 1})
+	scheduled, performed := make(chan bool, 100), make(chan bool, 100)
+	require.NoError(t, n.Schedule("often", time.Second, func(context.Context) error {
+		scheduled <- true
+		return nil
+	}))
+	start := func() error {
+		return n.Start(t.Context(), func(context.Context, bulkexport.Task) error {
+			performed <- true
+			return nil
+		})
+	}
+	end := cluster.Outage(t)
+	require.Error(t, start())
+	end()
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, start()) }, time.Minute, 10*time.Millisecond)
+	require.NoError(t, n.Enqueue(t.Context(), part(0)))
+	await(t, performed, 1)
+	await(t, scheduled, 1)
+}
+
 // TestNothingIsLeft: what is done leaves no row that waits, and River's rows end.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
