@@ -22,9 +22,11 @@ import (
 //nolint:lll // tags cannot be broken
 type Costs struct {
 	ResourceBytes    float64 `json:"resourceBytes" unit:"B" by:"export" about:"a resource as a line of a file"`
+	StoredBytes      float64 `json:"storedBytes" unit:"B" by:"export" about:"a resource in its table, where the database reads it from disk"`
 	NodeResource     float64 `json:"nodeResource" unit:"CPU µs" by:"export" about:"resource: read, check, hash and write it, on the node"`
 	DatabaseResource float64 `json:"databaseResource" unit:"CPU µs" by:"export" about:"resource: read it, on the database"`
 	PlanResource     float64 `json:"planResource" unit:"CPU µs" by:"plan" about:"resource: count it and cut the ranges, on the database, by one connection"`
+	PlanPart         float64 `json:"planPart" unit:"CPU µs" by:"store" about:"part: it is stored with the plan, on node and database"`
 
 	NodePart       float64 `json:"nodePart" unit:"CPU ms" by:"export" about:"part with its one file: claim, commit, River's rows, on the node"`
 	DatabasePart   float64 `json:"databasePart" unit:"CPU ms" by:"export" about:"part with its one file, on the database"`
@@ -36,7 +38,8 @@ type Costs struct {
 	DatabaseFile   float64 `json:"databaseFile" unit:"CPU ms" by:"export" about:"each further file of a part, on the database"`
 	FileStatements float64 `json:"fileStatements" unit:"" by:"export" about:"each further file: statements"`
 
-	DispatchSeconds float64 `json:"dispatchSeconds" unit:"ms" by:"river" about:"dispatch: time under the lock that all nodes share, for each part and each second of each node"`
+	DispatchSeconds float64 `json:"dispatchSeconds" unit:"ms" by:"river" about:"dispatch: statements under the lock that all nodes share, for each part and each second of each node"`
+	CommitSeconds   float64 `json:"commitSeconds" unit:"ms" by:"store" about:"commit of one row: time until it is on disk"`
 	EnqueueTask     float64 `json:"enqueueTask" unit:"CPU µs" by:"river" about:"task that waits already and is enqueued again by each sweep, on the database"`
 	EnqueueWAL      float64 `json:"enqueueWAL" unit:"B" by:"river" about:"the same: write-ahead log"`
 
@@ -91,6 +94,11 @@ func Digits(value float64, digits int) float64 {
 	if value == 0 || math.IsNaN(value) || math.IsInf(value, 0) {
 		return value
 	}
-	scale := math.Pow(10, float64(digits)-math.Ceil(math.Log10(math.Abs(value))))
-	return math.Round(value*scale) / scale
+	place := math.Floor(math.Log10(math.Abs(value))) + 1 - float64(digits)
+	if place < 0 {
+		scale := math.Pow(10, -place)
+		return math.Round(value*scale) / scale
+	}
+	scale := math.Pow(10, place)
+	return math.Round(value/scale) * scale
 }

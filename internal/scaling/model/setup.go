@@ -9,6 +9,10 @@ const (
 	tickInterval  = 1.0  // seconds between two looks of a node's dispatcher
 	leaderTimeout = 15.0 // seconds until the leader is replaced
 	sweepsInLease = 3.0
+	// dispatchTrips are the statements of a dispatch between which its lock is held.
+	dispatchTrips = 5.0
+	// batchBytes is what a statement reads of resources.
+	batchBytes = 2 << 20
 )
 
 // Setup is a fleet, what it is set to, and the export that it makes.
@@ -41,6 +45,9 @@ type Setup struct {
 	// StorageBandwidth is that of the store of files for all nodes; UploadBandwidth that
 	// of one file. StorageSeconds is what a file takes besides.
 	StorageBandwidth, UploadBandwidth, StorageSeconds float64
+	// RoundTrip is how long a statement is on its way between node and database, in
+	// seconds.
+	RoundTrip float64
 	// OneMachine has database and nodes share the cores of the database.
 	OneMachine bool
 

@@ -35,11 +35,11 @@ type Result struct {
 	// the highest first.
 	Loads []Load
 	// DatabaseSeconds is the processor time of the database without that of reading
-	// resources and planning. Statements and WAL (bytes) are likewise.
+	// resources and planning. Statements are all, WAL is in bytes.
 	DatabaseSeconds, Statements, WAL float64
 	// PartReads counts the records of parts that sweeps, finishes and polls have read.
 	PartReads float64
-	// LongestSweep is in seconds.
+	// LongestSweep is in seconds of a processor.
 	LongestSweep float64
 }
 
@@ -176,16 +176,17 @@ func (f *fleet) leader() *node {
 func (f *fleet) plan() {
 	f.planning++
 	attempt := f.planning
-	f.database.serve(float64(f.Resources())*f.costs.PlanResource, func() {
+	parts := f.Parts()
+	f.database.serve(float64(f.Resources())*f.costs.PlanResource+float64(len(parts))*f.costs.PlanPart, func() {
 		if attempt == f.planning {
-			f.setParts()
+			f.setParts(parts)
 		}
 	})
 }
 
-func (f *fleet) setParts() {
+func (f *fleet) setParts(parts []int64) {
 	f.planned = f.clock.now
-	for i, size := range f.Parts() {
+	for i, size := range parts {
 		f.parts = append(f.parts, part{left: size})
 		f.waiting = append(f.waiting, i)
 	}
@@ -223,11 +224,25 @@ func (f *fleet) begin(n *node, index int) {
 	n.running = append(n.running, a)
 	f.count(f.costs.DatabasePart, f.costs.PartStatements, f.costs.PartWAL)
 	f.chain(a,
-		func(then func()) { f.clock.after(max(f.costs.PartSeconds-f.costs.DispatchSeconds, 0), then) },
+		func(then func()) { f.clock.after(f.pause(), then) },
 		func(then func()) { f.database.serve(f.costs.DatabasePart, then) },
 		func(then func()) { n.cpu.serve(f.costs.NodePart, then) },
 		func(func()) { f.read(a) },
 	)
+}
+
+// Dispatching returns how long a dispatch holds the lock that all nodes share, in
+// seconds, where a statement and its answer are on their way for roundTrip seconds.
+func Dispatching(c Costs, roundTrip float64) float64 {
+	return c.DispatchSeconds + c.CommitSeconds + dispatchTrips*roundTrip
+}
+
+func (f *fleet) dispatching() float64 { return Dispatching(f.costs, f.RoundTrip) }
+
+// pause is what a worker waits for each part, besides for the dispatcher.
+func (f *fleet) pause() float64 {
+	waits := f.costs.PartSeconds + f.costs.PartStatements*f.RoundTrip
+	return max(waits-f.dispatching(), 0)
 }
 
 // chain goes from one step to the next, unless the attempt dies.
@@ -258,9 +273,9 @@ func (f *fleet) read(a *attempt) {
 	p.begun = true
 	count, bytes := float64(n), float64(n)*f.costs.ResourceBytes
 	more := float64(further)
-	f.count(more*f.costs.DatabaseFile, more*f.costs.FileStatements, 0)
+	f.count(more*f.costs.DatabaseFile, more*f.costs.FileStatements+bytes/batchBytes, 0)
 	f.chain(a,
-		func(then func()) { f.disk.serve(bytes/f.DatabaseDisk, then) },
+		func(then func()) { f.disk.serve(count*f.costs.StoredBytes/f.DatabaseDisk, then) },
 		func(then func()) {
 			f.database.serve(count*f.costs.DatabaseResource+more*f.costs.DatabaseFile, then)
 		},
@@ -315,7 +330,7 @@ func (f *fleet) commit(a *attempt, n, files int64) {
 	}
 	f.open--
 	f.askFinish()
-	f.dispatcher.serve(f.costs.DispatchSeconds, func() {
+	f.dispatcher.serve(f.dispatching(), func() {
 		if !a.dead {
 			f.release(a)
 			f.assign()

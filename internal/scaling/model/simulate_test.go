@@ -11,7 +11,7 @@ import (
 // costs are round figures: 10 µs a resource on the node, 2 on the database.
 func costs() model.Costs {
 	return model.Costs{
-		ResourceBytes: 1000, NodeResource: 10e-6, DatabaseResource: 2e-6, PlanResource: 1e-7,
+		ResourceBytes: 1000, StoredBytes: 1000, NodeResource: 10e-6, DatabaseResource: 2e-6, PlanResource: 1e-7,
 		NodePart: 1e-3, DatabasePart: 1e-3, PartSeconds: 5e-3, DispatchSeconds: 1e-3,
 		NodeBeat: 1e-4, DatabaseBeat: 1e-4, NodeRead: 1e-6, DatabaseRead: 1e-6, RecordBytes: 500, EntryBytes: 300,
 	}

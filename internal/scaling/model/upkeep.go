@@ -5,20 +5,20 @@ import "math"
 // tick is what idle nodes do each second, all together: they say that they are alive,
 // and look for tasks to hand over.
 func (f *fleet) tick() {
-	alive := 0.0
-	for _, n := range f.nodes {
-		if n.alive {
-			alive++
-			if !f.OneMachine {
-				n.cpu.serve(f.costs.NodeIdle*tickInterval, func() {})
-			}
-		}
-	}
-	idle := alive * tickInterval
+	idle := float64(f.alive()) * tickInterval
 	f.count(idle*f.costs.DatabaseIdle, idle*f.costs.IdleStatements, 0)
 	f.database.serve(idle*f.costs.DatabaseIdle, func() {})
-	f.dispatcher.serve(idle*f.costs.DispatchSeconds, func() {})
+	f.dispatcher.serve(idle*f.dispatching(), func() {})
 	f.clock.after(tickInterval, f.tick)
+}
+
+func (f *fleet) alive() (sum int) {
+	for _, n := range f.nodes {
+		if n.alive {
+			sum++
+		}
+	}
+	return sum
 }
 
 // look reads all parts, on a node.
@@ -38,13 +38,17 @@ func (f *fleet) look(n *node, more float64, then func()) {
 // sweep looks at all parts and enqueues those that wait, again, and those whose lease
 // has ended.
 func (f *fleet) sweep() {
+	for _, n := range f.nodes {
+		n.cpu.serve(f.costs.NodeIdle*f.Lease/sweepsInLease, func() {})
+	}
 	leader := f.leader()
 	began, interval := f.clock.now, f.Lease/sweepsInLease
 	waiting := float64(len(f.waiting) - f.first)
 	f.count(0, 0, waiting*f.costs.EnqueueWAL)
+	work := float64(len(f.parts))*(f.costs.DatabaseRead+f.costs.NodeRead) + waiting*f.costs.EnqueueTask
+	f.sums.LongestSweep = max(f.sums.LongestSweep, work)
 	f.look(leader, waiting*f.costs.EnqueueTask, func() {
 		took := f.clock.now - began
-		f.sums.LongestSweep = max(f.sums.LongestSweep, took)
 		if leader != nil && leader.alive {
 			f.takeOver()
 			f.clock.after(max(interval-took, 0), f.sweep)

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bulkexport/bulkexport/internal/scaling/model"
+)
+
+// trial is a real run and its simulation.
+type trial struct {
+	name string
+	config
+	killAfter time.Duration // of the second node; 0 is never
+}
+
+// paceOfNode is what the example server can keep to: its pauses are not shorter than
+// the timers of the machine.
+const paceOfNode = 400
+
+// trials are small, since other work on the machine disturbs long ones as well. Those
+// with a slow source export one type.
+func trials(l *lab) []trial {
+	slow := config{
+		nodes: 1, workers: 1, maxFileResources: 250, rate: paceOfNode, lease: 3 * time.Second, only: l.share(8).name,
+	}
+	fast := config{nodes: 1, workers: 1, maxFileResources: 5000, lease: 3 * time.Second}
+	on := func(nodes int, c config) config {
+		c.nodes = nodes
+		return c
+	}
+	by := func(workers int, c config) config {
+		c.workers = workers
+		return c
+	}
+	parts := func(size int64, c config) config {
+		c.maxFileResources = size
+		return c
+	}
+	return []trial{
+		{"slow source, 1 node", slow, 0},
+		{"slow source, 2 nodes", on(2, slow), 0},
+		{"slow source, 4 nodes", on(4, slow), 0},
+		{"slow source, 2 nodes, parts of 20", on(2, parts(20, slow)), 0},
+		{"slow source, 2 nodes, one is killed after 5 s", on(2, slow), 5 * time.Second},
+		{"full speed, 1 worker", fast, 0},
+		{"full speed, 2 workers", by(2, fast), 0},
+		{"full speed, 2 nodes of 2 workers", on(2, by(2, fast)), 0},
+		{"full speed, 1 worker, parts of 200", parts(200, fast), 0},
+		{"full speed, 2 workers, parts of 200", by(2, parts(200, fast)), 0},
+	}
+}
+
+// check compares real runs with simulated ones.
+func check(ctx context.Context, l *lab, o options, c model.Costs, output io.Writer) error {
+	all := slices.DeleteFunc(trials(l), func(t trial) bool { return !o.wants(t.name) })
+	seconds, cpu := make([][]float64, len(all)), make([][]float64, len(all))
+	for range o.rounds {
+		for i, t := range all {
+			fmt.Fprintln(os.Stderr, t.name)
+			run, err := l.try(ctx, t)
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "  %+v\n", run)
+			seconds[i] = append(seconds[i], run.seconds)
+			cpu[i] = append(cpu[i], run.database.cpu)
+		}
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d resources, %d processors for nodes and database, median of %d (lowest to highest)\n\n",
+		l.resources, runtime.NumCPU(), o.rounds)
+	row(&text, "run", "resources", "parts", "measured", "simulated", "error", "CPU of the database", "simulated")
+	rule(&text, 8)
+	for i, t := range all {
+		text.WriteString(l.compared(t, c, seconds[i], cpu[i]))
+	}
+	_, err := io.WriteString(output, text.String())
+	return err
+}
+
+// try makes the real run.
+func (l *lab) try(ctx context.Context, t trial) (outcome, error) {
+	f, err := l.start(ctx, t.config)
+	if err != nil {
+		return outcome{}, err
+	}
+	var meanwhile func(string) error
+	if t.killAfter > 0 {
+		meanwhile = func(string) error {
+			err := l.wait(ctx, t.killAfter)
+			f.processes[1].Kill()
+			return err
+		}
+	}
+	run, err := f.export(ctx, meanwhile)
+	if errStop := f.stop(ctx); err == nil {
+		err = errStop
+	}
+	return run, err
+}
+
+// compared is a line of the table.
+func (l *lab) compared(t trial, c model.Costs, seconds, cpu []float64) string {
+	s := l.simulated(t)
+	r := model.Simulate(s, c)
+	database := r.DatabaseSeconds + float64(s.Resources())*(c.DatabaseResource+c.PlanResource)
+	is := median(seconds)
+	var text strings.Builder
+	row(&text, t.name, count(float64(s.Resources())), strconv.FormatInt(r.Parts, 10),
+		fmt.Sprintf("%.1f s (%.1f to %.1f)", is, slices.Min(seconds), slices.Max(seconds)),
+		fmt.Sprintf("%.1f s", r.Seconds), fmt.Sprintf("%+.0f %%", 100*(r.Seconds/is-1)),
+		fmt.Sprintf("%.1f s", median(cpu)), fmt.Sprintf("%.1f s", database))
+	return text.String()
+}
+
+func (l *lab) simulated(t trial) model.Setup {
+	s := model.Setup{
+		MaxFileResources: t.maxFileResources, MaxFileBytes: float64(t.maxFileBytes),
+		Lease: t.lease.Seconds(), Nodes: t.nodes, Workers: t.workers, NodePace: t.rate,
+		OneMachine: true, DatabaseCores: runtime.NumCPU(),
+	}
+	for _, is := range l.types {
+		if t.only == "" || t.only == is.name {
+			s.Types = append(s.Types, is.count)
+		}
+	}
+	if t.killAfter > 0 {
+		s.Deaths = []model.Death{{At: t.killAfter.Seconds(), Node: 1}}
+	}
+	return s
+}
