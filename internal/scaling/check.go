@@ -61,7 +61,7 @@ func trials(l *lab) []trial {
 // check compares real runs with simulated ones.
 func check(ctx context.Context, l *lab, o options, c model.Costs, output io.Writer) error {
 	all := slices.DeleteFunc(trials(l), func(t trial) bool { return !o.wants(t.name) })
-	seconds, cpu := make([][]float64, len(all)), make([][]float64, len(all))
+	runs := make([][]outcome, len(all))
 	for range o.rounds {
 		for i, t := range all {
 			fmt.Fprintln(os.Stderr, t.name)
@@ -70,17 +70,17 @@ func check(ctx context.Context, l *lab, o options, c model.Costs, output io.Writ
 				return fmt.Errorf("%s: %w", t.name, err)
 			}
 			fmt.Fprintf(os.Stderr, "  %+v\n", run)
-			seconds[i] = append(seconds[i], run.seconds)
-			cpu[i] = append(cpu[i], run.database.cpu)
+			runs[i] = append(runs[i], run)
 		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d resources, %d processors for nodes and database, median of %d (lowest to highest)\n\n",
-		l.resources, runtime.NumCPU(), o.rounds)
-	row(&text, "run", "resources", "parts", "measured", "simulated", "error", "CPU of the database", "simulated")
-	rule(&text, 8)
+	fmt.Fprintf(&text, "%d processors for nodes and database, median of %d (lowest to highest)\n\n",
+		runtime.NumCPU(), o.rounds)
+	row(&text, "run", "resources, parts", "measured", "others: ×", "simulated", "error",
+		"CPU of nodes and database", "simulated", "error")
+	rule(&text, 9)
 	for i, t := range all {
-		text.WriteString(l.compared(t, c, seconds[i], cpu[i]))
+		text.WriteString(l.compared(t, c, runs[i]))
 	}
 	_, err := io.WriteString(output, text.String())
 	return err
@@ -107,18 +107,35 @@ func (l *lab) try(ctx context.Context, t trial) (outcome, error) {
 	return run, err
 }
 
-// compared is a line of the table.
-func (l *lab) compared(t trial, c model.Costs, seconds, cpu []float64) string {
+// compared is a line of the table. What ran took longer since others ran too: so does
+// what is simulated.
+func (l *lab) compared(t trial, c model.Costs, runs []outcome) string {
+	of := func(value func(outcome) float64) []float64 {
+		values := make([]float64, len(runs))
+		for i, run := range runs {
+			values[i] = value(run)
+		}
+		return values
+	}
+	seconds := of(func(o outcome) float64 { return o.seconds })
+	stretch := median(of(func(o outcome) float64 { return o.stretch }))
+	cpu := median(of(func(o outcome) float64 { return o.node + o.database.cpu }))
 	s := l.simulated(t)
-	r := model.Simulate(s, c)
-	database := r.DatabaseSeconds + float64(s.Resources())*(c.DatabaseResource+c.PlanResource)
+	r := model.Simulate(s, c.Stretched(stretch))
+	alone := model.Simulate(s, c)
+	simulated := alone.NodeSeconds + alone.DatabaseSeconds +
+		float64(s.Resources())*(c.DatabaseResource+c.PlanResource)
 	is := median(seconds)
 	var text strings.Builder
-	row(&text, t.name, count(float64(s.Resources())), strconv.FormatInt(r.Parts, 10),
-		fmt.Sprintf("%.1f s (%.1f to %.1f)", is, slices.Min(seconds), slices.Max(seconds)),
-		fmt.Sprintf("%.1f s", r.Seconds), fmt.Sprintf("%+.0f %%", 100*(r.Seconds/is-1)),
-		fmt.Sprintf("%.1f s", median(cpu)), fmt.Sprintf("%.1f s", database))
+	row(&text, t.name, count(float64(s.Resources()))+", "+strconv.FormatInt(r.Parts, 10),
+		fmt.Sprintf("%.1f s (%.1f to %.1f)", is, slices.Min(seconds), slices.Max(seconds)), fmt.Sprintf("%.1f", stretch),
+		fmt.Sprintf("%.1f s", r.Seconds), errorOf(r.Seconds, is),
+		fmt.Sprintf("%.1f s", cpu), fmt.Sprintf("%.1f s", simulated), errorOf(simulated, cpu))
 	return text.String()
+}
+
+func errorOf(simulated, measured float64) string {
+	return fmt.Sprintf("%+.0f %%", 100*(simulated/measured-1))
 }
 
 func (l *lab) simulated(t trial) model.Setup {

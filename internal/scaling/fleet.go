@@ -116,6 +116,18 @@ type outcome struct {
 	files    float64
 	entry    float64 // bytes of a file in the manifest
 	peak     float64 // memory of the first node
+	stretch  float64 // how many times longer all that ran took, since others ran too
+}
+
+// queued is that of the nodes and of the database.
+func (f *fleet) queued() (sum queued) {
+	for _, pid := range f.pids {
+		sum = sum.plus(queuedOf(pid))
+	}
+	for _, backend := range children(f.lab.postmaster) {
+		sum = sum.plus(queuedOf(backend.pid))
+	}
+	return sum
 }
 
 // export makes one export, during which does what is to happen meanwhile.
@@ -128,6 +140,7 @@ func (f *fleet) export(ctx context.Context, meanwhile func(job string) error) (o
 	if err != nil {
 		return o, err
 	}
+	waits := f.queued()
 	location, err := f.kickOff(ctx)
 	if err != nil {
 		return o, err
@@ -141,6 +154,7 @@ func (f *fleet) export(ctx context.Context, meanwhile func(job string) error) (o
 	if err := f.awaitEnd(ctx, job, &o); err != nil {
 		return o, err
 	}
+	o.stretch = f.queued().stretch(waits)
 	after, err := f.lab.read(ctx)
 	if err != nil {
 		return o, err

@@ -52,17 +52,58 @@ func processorTime(pid int) (float64, error) {
 		return 0, err
 	}
 	sum := s.own
-	names, err := filepath.Glob("/proc/[0-9]*")
+	for _, child := range children(pid) {
+		sum += child.own
+	}
+	return sum, nil
+}
+
+// children returns those that a process has at the moment.
+func children(pid int) []stat {
+	names, _ := filepath.Glob("/proc/[0-9]*")
+	var found []stat
 	for _, name := range names {
 		child, errPid := strconv.Atoi(filepath.Base(name))
 		if errPid != nil || child == pid {
 			continue
 		}
 		if s, err := readStat(child); err == nil && s.parent == pid { // it may have ended
-			sum += s.own
+			found = append(found, s)
 		}
 	}
-	return sum, err
+	return found
+}
+
+// queued is how long threads have run, and how long they were able to but waited for
+// a processor, in seconds.
+type queued struct{ ran, waited float64 }
+
+// queuedOf adds up those threads of a process that are there.
+func queuedOf(pid int) (sum queued) {
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		fields := strings.Fields(string(text))
+		if err != nil || len(fields) < 2 {
+			continue // it has ended
+		}
+		ran, _ := strconv.ParseFloat(fields[0], 64)
+		waited, _ := strconv.ParseFloat(fields[1], 64)
+		sum.ran += ran / 1e9
+		sum.waited += waited / 1e9
+	}
+	return sum
+}
+
+func (q queued) plus(more queued) queued { return queued{q.ran + more.ran, q.waited + more.waited} }
+
+// stretch returns how many times longer than alone it took what has run since.
+func (q queued) stretch(before queued) float64 {
+	ran, waited := q.ran-before.ran, q.waited-before.waited
+	if ran <= 0 || waited < 0 {
+		return 1
+	}
+	return (ran + waited) / ran
 }
 
 // peakMemory returns the largest resident size of a process in bytes.

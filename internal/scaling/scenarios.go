@@ -11,10 +11,11 @@ const (
 	day    = 24 * hour
 )
 
-// Bounds of the library whose defaults a large export meets.
+// Defaults of the library's bounds, and what else the tables are about.
 const (
 	stallTimeout   = 10 * minute
 	maxDuration    = 7 * day
+	riverTimeout   = hour
 	storeTimeout   = 30.0
 	timeToLive     = day
 	beatInterval   = 0.7

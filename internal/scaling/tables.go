@@ -156,6 +156,8 @@ func boundsTable(runs []run, c model.Costs) string {
 	}
 	line("count, or cut, the largest type: one answer of the source (`StallTimeout`)", stallTimeout,
 		func(s model.Setup, _ model.Result) float64 { return float64(s.Types[0]) * c.PlanResource / 2 })
+	line("the whole plan: one task (`riverrunner.Config.Timeout`)", riverTimeout,
+		func(_ model.Setup, r model.Result) float64 { return r.Planned })
 	line("storing the plan (30 s for a call of the store)", storeTimeout,
 		func(_ model.Setup, r model.Result) float64 { return float64(r.Parts) * c.PlanPart })
 	line("a look at all parts (30 s for a call of the store)", storeTimeout,

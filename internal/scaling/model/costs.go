@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 )
 
@@ -73,6 +74,18 @@ func Measured() (Costs, error) {
 		return c, fmt.Errorf("costs.json: %w", err)
 	}
 	return c, nil
+}
+
+// Stretched returns the costs where all that is computed takes so many times as long.
+func (c Costs) Stretched(times float64) Costs {
+	v := reflect.ValueOf(&c).Elem()
+	for i := range v.NumField() {
+		if strings.HasPrefix(v.Type().Field(i).Tag.Get("unit"), "CPU ") {
+			v.Field(i).SetFloat(v.Field(i).Float() * times)
+		}
+	}
+	c.DispatchSeconds *= times
+	return c
 }
 
 // Scale returns how many of a unit are one in the base units of [Costs]: seconds and

@@ -37,6 +37,8 @@ type Result struct {
 	// DatabaseSeconds is the processor time of the database without that of reading
 	// resources and planning. Statements are all, WAL is in bytes.
 	DatabaseSeconds, Statements, WAL float64
+	// NodeSeconds is the processor time of all nodes.
+	NodeSeconds float64
 	// PartReads counts the records of parts that sweeps, finishes and polls have read.
 	PartReads float64
 	// LongestSweep is in seconds of a processor.
@@ -226,7 +228,7 @@ func (f *fleet) begin(n *node, index int) {
 	f.chain(a,
 		func(then func()) { f.clock.after(f.pause(), then) },
 		func(then func()) { f.database.serve(f.costs.DatabasePart, then) },
-		func(then func()) { n.cpu.serve(f.costs.NodePart, then) },
+		func(then func()) { f.compute(n, f.costs.NodePart, then) },
 		func(func()) { f.read(a) },
 	)
 }
@@ -251,6 +253,12 @@ func (f *fleet) chain(a *attempt, steps ...func(then func())) {
 		return
 	}
 	steps[0](func() { f.chain(a, steps[1:]...) })
+}
+
+// compute uses a processor of a node.
+func (f *fleet) compute(n *node, seconds float64, then func()) {
+	f.sums.NodeSeconds += seconds
+	n.cpu.serve(seconds, then)
 }
 
 // count counts load of the database besides that of reading resources.
@@ -279,7 +287,7 @@ func (f *fleet) read(a *attempt) {
 		func(then func()) {
 			f.database.serve(count*f.costs.DatabaseResource+more*f.costs.DatabaseFile, then)
 		},
-		func(then func()) { a.node.cpu.serve(count*f.costs.NodeResource+more*f.costs.NodeFile, then) },
+		func(then func()) { f.compute(a.node, count*f.costs.NodeResource+more*f.costs.NodeFile, then) },
 		func(then func()) { a.node.pace.serve(count/f.NodePace, then) },
 		func(then func()) { a.node.network.serve(bytes/f.NodeNetwork, then) },
 		func(then func()) { f.storage.serve(bytes/f.StorageBandwidth, then) },
@@ -315,7 +323,7 @@ func (f *fleet) beats(a *attempt, then func()) {
 	n := math.Floor((f.clock.now - a.beat) / beatInterval)
 	a.beat += n * beatInterval
 	f.count(n*f.costs.DatabaseBeat, n*f.costs.BeatStatements, n*f.costs.BeatWAL)
-	f.database.serve(n*f.costs.DatabaseBeat, func() { a.node.cpu.serve(n*f.costs.NodeBeat, then) })
+	f.database.serve(n*f.costs.DatabaseBeat, func() { f.compute(a.node, n*f.costs.NodeBeat, then) })
 }
 
 func (f *fleet) commit(a *attempt, n, files int64) {

@@ -43,6 +43,7 @@ func TestWorkIsConserved(t *testing.T) {
 	require.Zero(t, r.Again)
 	require.EqualValues(t, 50, r.Parts)
 	require.EqualValues(t, 200, r.Files)
+	require.GreaterOrEqual(t, r.NodeSeconds, float64(s.Resources())*costs().NodeResource)
 }
 
 func TestSameSetupSameResult(t *testing.T) {
@@ -176,6 +177,15 @@ func TestMeasuredCostsAreThere(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, c.NodeResource)
 	require.Positive(t, c.WorkerMemory)
+}
+
+func TestStretchedIsWhatIsComputed(t *testing.T) {
+	t.Parallel()
+	c := costs().Stretched(3)
+	require.InDelta(t, 30e-6, c.NodeResource, 1e-12)
+	require.InDelta(t, 3e-3, c.DispatchSeconds, 1e-12)
+	require.InDelta(t, 1000, c.ResourceBytes, 0)
+	require.InDelta(t, 5e-3, c.PartSeconds, 0)
 }
 
 func TestDigits(t *testing.T) {

@@ -31,7 +31,7 @@ func (f *fleet) look(n *node, more float64, then func()) {
 		if n == nil {
 			n = f.nodes[0] // there is nobody else who could
 		}
-		n.cpu.serve(parts*f.costs.NodeRead, then)
+		f.compute(n, parts*f.costs.NodeRead, then)
 	})
 }
 
@@ -39,7 +39,7 @@ func (f *fleet) look(n *node, more float64, then func()) {
 // has ended.
 func (f *fleet) sweep() {
 	for _, n := range f.nodes {
-		n.cpu.serve(f.costs.NodeIdle*f.Lease/sweepsInLease, func() {})
+		f.compute(n, f.costs.NodeIdle*f.Lease/sweepsInLease, func() {})
 	}
 	leader := f.leader()
 	began, interval := f.clock.now, f.Lease/sweepsInLease
