@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -74,11 +75,11 @@ func check(ctx context.Context, l *lab, o options, c model.Costs, output io.Writ
 		}
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d processors for nodes and database, median of %d (lowest to highest)\n\n",
+	fmt.Fprintf(&text, "%d processors for nodes and database, the least disturbed of %d runs\n\n",
 		runtime.NumCPU(), o.rounds)
-	row(&text, "run", "resources, parts", "measured", "others: ×", "simulated", "error",
-		"CPU of nodes and database", "simulated", "error")
-	rule(&text, 9)
+	row(&text, "run", "resources, parts", "measured", "disturbed", "simulated", "undisturbed", "error",
+		"CPU measured", "simulated", "error")
+	rule(&text, 10)
 	for i, t := range all {
 		text.WriteString(l.compared(t, c, runs[i]))
 	}
@@ -107,30 +108,20 @@ func (l *lab) try(ctx context.Context, t trial) (outcome, error) {
 	return run, err
 }
 
-// compared is a line of the table. What ran took longer since others ran too: so does
-// what is simulated.
+// compared is a line of the table, about the run that others on the machine have
+// disturbed least. What is simulated is stretched as it was, and once more not.
 func (l *lab) compared(t trial, c model.Costs, runs []outcome) string {
-	of := func(value func(outcome) float64) []float64 {
-		values := make([]float64, len(runs))
-		for i, run := range runs {
-			values[i] = value(run)
-		}
-		return values
-	}
-	seconds := of(func(o outcome) float64 { return o.seconds })
-	stretch := median(of(func(o outcome) float64 { return o.stretch }))
-	cpu := median(of(func(o outcome) float64 { return o.node + o.database.cpu }))
+	is := slices.MinFunc(runs, func(a, b outcome) int { return cmp.Compare(a.stretch, b.stretch) })
 	s := l.simulated(t)
-	r := model.Simulate(s, c.Stretched(stretch))
-	alone := model.Simulate(s, c)
-	simulated := alone.NodeSeconds + alone.DatabaseSeconds +
-		float64(s.Resources())*(c.DatabaseResource+c.PlanResource)
-	is := median(seconds)
+	stretched, alone := model.Simulate(s, c.Stretched(is.stretch)), model.Simulate(s, c)
+	cpu := alone.NodeSeconds + alone.DatabaseSeconds + float64(s.Resources())*(c.DatabaseResource+c.PlanResource)
 	var text strings.Builder
-	row(&text, t.name, count(float64(s.Resources()))+", "+strconv.FormatInt(r.Parts, 10),
-		fmt.Sprintf("%.1f s (%.1f to %.1f)", is, slices.Min(seconds), slices.Max(seconds)), fmt.Sprintf("%.1f", stretch),
-		fmt.Sprintf("%.1f s", r.Seconds), errorOf(r.Seconds, is),
-		fmt.Sprintf("%.1f s", cpu), fmt.Sprintf("%.1f s", simulated), errorOf(simulated, cpu))
+	row(&text, t.name, count(float64(s.Resources()))+", "+strconv.FormatInt(alone.Parts, 10),
+		fmt.Sprintf("%.1f s", is.seconds), fmt.Sprintf("× %.1f", is.stretch),
+		fmt.Sprintf("%.1f s", stretched.Seconds), fmt.Sprintf("%.1f s", alone.Seconds),
+		errorOf(stretched.Seconds, is.seconds),
+		fmt.Sprintf("%.1f s", is.node+is.database.cpu), fmt.Sprintf("%.1f s", cpu),
+		errorOf(cpu, is.node+is.database.cpu))
 	return text.String()
 }
 

@@ -75,7 +75,7 @@ func (l *lab) open(ctx context.Context) (err error) {
 		return err
 	}
 	if _, err := l.db.ExecContext(ctx, "CREATE EXTENSION pg_stat_statements"); err != nil {
-		return fmt.Errorf("PostgreSQL's contrib modules are needed: %w", err)
+		return fmt.Errorf("pg_stat_statements, of PostgreSQL's contrib modules, is needed: %w", err)
 	}
 	var backend int
 	if err := l.db.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {

@@ -20,6 +20,7 @@ const (
 	timeToLive     = day
 	beatInterval   = 0.7
 	roundTrip      = 0.0005
+	batchBytes     = 2 * mebibyte
 	defaultPage    = 10
 	clientNetwork  = 125 * mega // bytes per second of who downloads: 1 Gbit/s
 	pollInterval   = 60.0       // what Retry-After comes to in a long export: 1 to 120 s
