@@ -22,23 +22,23 @@ type trial struct {
 	killAfter time.Duration // of the second node; 0 is never
 }
 
-// paceOfNode is what the example server can keep to: its pauses are not shorter than
+// pace is what the example server can keep to: its pauses are not shorter than
 // the timers of the machine.
-const paceOfNode = 400
+const pace = 400
 
 // trials are small, since other work on the machine disturbs long ones as well. Those
 // with a slow source export one type.
 func trials(l *lab) []trial {
 	slow := config{
-		nodes: 1, workers: 1, maxFileResources: 250, rate: paceOfNode, lease: 3 * time.Second, only: l.share(8).name,
+		nodes: 1, workers: 1, maxFileResources: 125, pace: pace, lease: 3 * time.Second, only: l.share(8).name,
 	}
 	fast := config{nodes: 1, workers: 1, maxFileResources: 5000, lease: 3 * time.Second}
 	on := func(nodes int, c config) config {
 		c.nodes = nodes
 		return c
 	}
-	by := func(workers int, c config) config {
-		c.workers = workers
+	two := func(c config) config {
+		c.workers = 2
 		return c
 	}
 	parts := func(size int64, c config) config {
@@ -46,16 +46,17 @@ func trials(l *lab) []trial {
 		return c
 	}
 	return []trial{
-		{"slow source, 1 node", slow, 0},
-		{"slow source, 2 nodes", on(2, slow), 0},
-		{"slow source, 4 nodes", on(4, slow), 0},
-		{"slow source, 2 nodes, parts of 20", on(2, parts(20, slow)), 0},
+		{"slow source, 1 worker", slow, 0},
+		{"slow source, 2 workers on 1 node", two(slow), 0},
+		{"slow source, 4 workers on 2 nodes", on(2, two(slow)), 0},
+		{"slow source, 8 workers on 4 nodes", on(4, two(slow)), 0},
+		{"slow source, 4 workers on 2 nodes, parts of 50", on(2, two(parts(50, slow))), 0},
 		{"slow source, 2 nodes, one is killed after 5 s", on(2, slow), 5 * time.Second},
 		{"full speed, 1 worker", fast, 0},
-		{"full speed, 2 workers", by(2, fast), 0},
-		{"full speed, 2 nodes of 2 workers", on(2, by(2, fast)), 0},
+		{"full speed, 2 workers", two(fast), 0},
+		{"full speed, 2 nodes of 2 workers", on(2, two(fast)), 0},
 		{"full speed, 1 worker, parts of 200", parts(200, fast), 0},
-		{"full speed, 2 workers, parts of 200", by(2, parts(200, fast)), 0},
+		{"full speed, 2 workers, parts of 200", two(parts(200, fast)), 0},
 	}
 }
 
@@ -132,7 +133,7 @@ func errorOf(simulated, measured float64) string {
 func (l *lab) simulated(t trial) model.Setup {
 	s := model.Setup{
 		MaxFileResources: t.maxFileResources, MaxFileBytes: float64(t.maxFileBytes),
-		Lease: t.lease.Seconds(), Nodes: t.nodes, Workers: t.workers, NodePace: t.rate,
+		Lease: t.lease.Seconds(), Nodes: t.nodes, Workers: t.workers, WorkerPace: t.pace,
 		OneMachine: true, DatabaseCores: runtime.NumCPU(),
 	}
 	for _, is := range l.types {

@@ -21,8 +21,8 @@ import (
 type config struct {
 	nodes, workers   int
 	maxFileResources int64
-	maxFileBytes     int64 // 0 is no bound
-	rate             float64
+	maxFileBytes     int64         // 0 is no bound
+	pace             float64       // resources per second of a worker; 0 is no bound
 	lease            time.Duration // 0 is so long that nobody sweeps
 	only             string        // the only type to export; empty is all
 }
@@ -47,7 +47,7 @@ func (l *lab) start(ctx context.Context, c config) (*fleet, error) {
 	}
 	args := []string{
 		"-dir", f.dir, "-db", l.url, "-runner", "river", "-poll-limit", "-1",
-		"-workers", strconv.Itoa(c.workers), "-rate", strconv.FormatFloat(c.rate, 'f', -1, 64),
+		"-workers", strconv.Itoa(c.workers), "-rate-per-worker", strconv.FormatFloat(c.pace, 'f', -1, 64),
 		"-max-file-resources", strconv.FormatInt(c.maxFileResources, 10), "-lease", lease.String(),
 	}
 	if c.maxFileBytes > 0 {

@@ -151,12 +151,19 @@ func (r reading) since(before reading) reading {
 	return reading{r.cpu - before.cpu, r.statements - before.statements, r.wal - before.wal}
 }
 
-// statement returns how often statements that look like this were executed, and how
-// many milliseconds that took in all.
-func (l *lab) statement(ctx context.Context, pattern string) (calls, milliseconds float64, err error) {
-	err = l.db.QueryRowContext(ctx, `SELECT coalesce(sum(calls), 0), coalesce(sum(total_exec_time), 0)
-		FROM pg_stat_statements WHERE query LIKE $1`+probe, pattern).Scan(&calls, &milliseconds)
-	return calls, milliseconds, err
+// statement is what is known of statements that look alike.
+type statement struct{ calls, mean float64 } // the latter in seconds
+
+// statement returns what is known of statements that are like a pattern.
+func (l *lab) statement(ctx context.Context, pattern string) (s statement, err error) {
+	err = l.db.QueryRowContext(ctx, `SELECT coalesce(sum(calls), 0),
+		coalesce(sum(total_exec_time) / sum(calls) / 1000, 0)
+		FROM pg_stat_statements WHERE query LIKE $1`+probe, pattern).Scan(&s.calls, &s.mean)
+	if err == nil && s.calls == 0 {
+		err = fmt.Errorf("no statement is like %q", pattern)
+	}
+	fmt.Fprintf(os.Stderr, "  %.0f × %.3f ms  %s\n", s.calls, 1000*s.mean, pattern)
+	return s, err
 }
 
 func (l *lab) resetStatements(ctx context.Context) error {
