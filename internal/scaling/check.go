@@ -46,23 +46,26 @@ func trials(l *lab) []trial {
 		return c
 	}
 	return []trial{
-		{"slow source, 1 worker", slow, 0},
-		{"slow source, 2 workers on 1 node", two(slow), 0},
-		{"slow source, 4 workers on 2 nodes", on(2, two(slow)), 0},
-		{"slow source, 8 workers on 4 nodes", on(4, two(slow)), 0},
-		{"slow source, 4 workers on 2 nodes, parts of 50", on(2, two(parts(50, slow))), 0},
-		{"slow source, 2 nodes, one is killed after 5 s", on(2, slow), 5 * time.Second},
-		{"full speed, 1 worker", fast, 0},
-		{"full speed, 2 workers", two(fast), 0},
-		{"full speed, 2 nodes of 2 workers", on(2, two(fast)), 0},
-		{"full speed, 1 worker, parts of 200", parts(200, fast), 0},
-		{"full speed, 2 workers, parts of 200", two(parts(200, fast)), 0},
+		{"slow source: 1 worker", slow, 0},
+		{"slow source: 2 workers on 1 node", two(slow), 0},
+		{"slow source: 4 workers on 2 nodes", on(2, two(slow)), 0},
+		{"slow source: 8 workers on 4 nodes", on(4, two(slow)), 0},
+		{"slow source: 4 workers on 2 nodes with parts of 50", on(2, two(parts(50, slow))), 0},
+		{"slow source: 2 nodes of which one is killed after 5 s", on(2, slow), 5 * time.Second},
+		{"full speed: 1 worker", fast, 0},
+		{"full speed: 2 workers", two(fast), 0},
+		{"full speed: 2 nodes of 2 workers", on(2, two(fast)), 0},
+		{"full speed: 1 worker with parts of 200", parts(200, fast), 0},
+		{"full speed: 2 workers with parts of 200", two(parts(200, fast)), 0},
 	}
 }
 
 // check compares real runs with simulated ones.
 func check(ctx context.Context, l *lab, o options, c model.Costs, output io.Writer) error {
 	all := slices.DeleteFunc(trials(l), func(t trial) bool { return !o.wants(t.name) })
+	if len(all) == 0 {
+		return fmt.Errorf("there is no run of the name %q", o.only)
+	}
 	runs := make([][]outcome, len(all))
 	for range o.rounds {
 		for i, t := range all {
@@ -78,9 +81,9 @@ func check(ctx context.Context, l *lab, o options, c model.Costs, output io.Writ
 	var text strings.Builder
 	fmt.Fprintf(&text, "%d processors for nodes and database, the least disturbed of %d runs\n\n",
 		runtime.NumCPU(), o.rounds)
-	row(&text, "run", "resources, parts", "measured", "disturbed", "simulated", "undisturbed", "error",
-		"CPU measured", "simulated", "error")
-	rule(&text, 10)
+	row(&text, "run", "resources, parts", "measured", "simulated, undisturbed", "disturbed", "simulated so",
+		"CPU measured", "simulated")
+	rule(&text, 8)
 	for i, t := range all {
 		text.WriteString(l.compared(t, c, runs[i]))
 	}
@@ -118,16 +121,15 @@ func (l *lab) compared(t trial, c model.Costs, runs []outcome) string {
 	cpu := alone.NodeSeconds + alone.DatabaseSeconds + float64(s.Resources())*(c.DatabaseResource+c.PlanResource)
 	var text strings.Builder
 	row(&text, t.name, count(float64(s.Resources()))+", "+strconv.FormatInt(alone.Parts, 10),
-		fmt.Sprintf("%.1f s", is.seconds), fmt.Sprintf("× %.1f", is.stretch),
-		fmt.Sprintf("%.1f s", stretched.Seconds), fmt.Sprintf("%.1f s", alone.Seconds),
-		errorOf(stretched.Seconds, is.seconds),
-		fmt.Sprintf("%.1f s", is.node+is.database.cpu), fmt.Sprintf("%.1f s", cpu),
-		errorOf(cpu, is.node+is.database.cpu))
+		fmt.Sprintf("%.1f s", is.seconds), compareWith(alone.Seconds, is.seconds),
+		fmt.Sprintf("× %.1f", is.stretch), compareWith(stretched.Seconds, is.seconds),
+		fmt.Sprintf("%.1f s", is.node+is.database.cpu), compareWith(cpu, is.node+is.database.cpu))
 	return text.String()
 }
 
-func errorOf(simulated, measured float64) string {
-	return fmt.Sprintf("%+.0f %%", 100*(simulated/measured-1))
+// compareWith writes a simulated time, and how far it is from the measured one.
+func compareWith(simulated, measured float64) string {
+	return fmt.Sprintf("%.1f s, %+.0f %%", simulated, 100*(simulated/measured-1))
 }
 
 func (l *lab) simulated(t trial) model.Setup {

@@ -62,13 +62,13 @@ func TestRealRunsAreCompared(t *testing.T) {
 	}
 	var output strings.Builder
 	err := command(t.Context(), []string{
-		"-check", "-resources", "10000", "-rounds", "1", "-only", "full speed, 1 worker",
+		"-check", "-resources", "10000", "-rounds", "1", "-only", "full speed: 1 worker",
 	}, &output)
 	if err != nil && strings.Contains(err.Error(), "pg_stat_statements") {
 		t.Skip("needs PostgreSQL's contrib modules: install the package postgresql-contrib")
 	}
 	require.NoError(t, err)
-	require.Contains(t, output.String(), "| full speed, 1 worker |")
+	require.Contains(t, output.String(), "| full speed: 1 worker |")
 }
 
 func TestProcessorTimeIsRead(t *testing.T) {
