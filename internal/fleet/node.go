@@ -85,6 +85,18 @@ func (f *Fleet) Held(ctx context.Context) ([]Held, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Held])
 }
 
+// Queued reports whether a part that a node was at is in the queue again, or with another
+// node.
+func (f *Fleet) Queued(ctx context.Context, h Held) (found bool, err error) {
+	err = f.DB.QueryRow(ctx, `SELECT
+		EXISTS (SELECT FROM bulkexport_river.bulkexport_task WHERE kind = 'part' AND job = $1 AND part = $2)
+		OR EXISTS (SELECT FROM bulkexport_river.river_job
+			WHERE kind = 'bulkexport_part' AND args @> jsonb_build_object('job', $1::text, 'part', $2::int)
+			AND (state = 'available' OR attempted_by[array_upper(attempted_by, 1)] <> $3 AND state = 'running'))`,
+		h.Job, h.Part, h.Node).Scan(&found)
+	return found, err
+}
+
 // Next is when a part was begun by another node.
 type Next struct {
 	Node string // empty if it was not
