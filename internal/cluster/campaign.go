@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/internal/fleet"
 )
 
 // campaign makes the exports of a mode while disturb does what it does, until its
@@ -170,13 +171,15 @@ func (r *rig) clear(ctx context.Context, jobs []bulkexport.Job) error {
 	return err
 }
 
-// awaitIdle waits until River has nothing that seems to be performed: it would take
-// the room of what is.
+// awaitIdle waits until River has nothing that seems to be performed by a node that
+// lives: it would take the room of what is. Rows of the dead do not count there, and
+// stay for an hour.
 func (r *rig) awaitIdle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, idleLimit)
 	defer cancel()
 	for {
 		held, err := r.fleet.Held(ctx)
+		held = slices.DeleteFunc(held, func(h fleet.Held) bool { return r.seatOf(h.Node) == nil })
 		if err == nil && len(held) == 0 {
 			return
 		}

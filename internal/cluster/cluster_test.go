@@ -25,10 +25,10 @@ func TestCluster(t *testing.T) {
 	for _, name := range []string{"kill", "twice", "clocks", "postgres", "delete"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			printed := try(t, "-mode", name, "-exports", "2", "-at-once", "2", "-patients", "60",
-				"-rate", "100", "-pause", "1s", "-seed", "1")
+			printed := try(t, "-mode", name, "-exports", "1", "-at-once", "1", "-patients", "60",
+				"-rate", "100", "-pause", "1s", "-outage", "1s", "-seed", "1")
 			if name != "delete" {
-				require.Contains(t, printed, "2 of 2")
+				require.Contains(t, printed, "1 of 1")
 				require.Regexp(t, `(kills|restarts of PostgreSQL) +[1-9]`, printed)
 			}
 			require.Regexp(t, `violations +0\n`, printed)

@@ -15,11 +15,11 @@ import (
 const (
 	// Until a part is in the queue again, which is what the lease and the sweeps are
 	// about, and until a worker has come to it.
-	queuedName   = "kill of a node until its parts are queued (s)"
-	takeOverName = "kill of a node until they are begun (s)"
-	// The same for the leader.
-	queuedLeaderName   = "kill of the leader until its parts are queued (s)"
-	takeOverLeaderName = "kill of the leader until they are begun (s)"
+	queuedName   = "kill until the parts are queued (s)"
+	takeOverName = "kill until they are begun (s)"
+	// The leader sweeps. Without it others wait until the node counts as dead.
+	leaderLives = ", a leader lives"
+	noLeader    = ", no leader lives"
 	// As of the last heartbeat.
 	redoneName = "resources redone for each part taken over"
 )
@@ -54,11 +54,15 @@ func (r *rig) killAgainAndAgain(ctx context.Context) {
 		}
 		n.Kill()
 		at := time.Now()
+		when := leaderLives
 		if n.ID == leader {
 			leaders++
 		}
+		if r.seatOf(leader) == nil { // it is this one, or has died before
+			when = noLeader
+		}
 		r.readLog(n)
-		watching.Go(func() { r.awaitTakeOver(context.WithoutCancel(ctx), n.ID, n.ID == leader, at) })
+		watching.Go(func() { r.awaitTakeOver(context.WithoutCancel(ctx), n.ID, when, at) })
 		pause(ctx, about(rng, r.pause/2))
 		if err := r.startIn(ctx, s); err != nil {
 			r.violate("restart: %v", err)
@@ -109,7 +113,7 @@ func (r *rig) part(ctx context.Context, h fleet.Held) (*bulkexport.Part, error) 
 }
 
 // awaitTakeOver measures when what a node was at is claimed by another one.
-func (r *rig) awaitTakeOver(ctx context.Context, id string, leader bool, died time.Time) {
+func (r *rig) awaitTakeOver(ctx context.Context, id, when string, died time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	waiting, err := r.held(ctx, id)
@@ -120,20 +124,17 @@ func (r *rig) awaitTakeOver(ctx context.Context, id string, leader bool, died ti
 	for _, part := range waiting {
 		r.sample(redoneName, float64(part.Seen-part.Processed))
 	}
-	queued, begun := queuedName, takeOverName
-	if leader {
-		queued, begun = queuedLeaderName, takeOverLeaderName
-	}
 	var watching sync.WaitGroup
 	for h, part := range waiting {
-		watching.Go(func() { r.watchPart(ctx, h, part.Attempt, died, queued, begun) })
+		watching.Go(func() { r.watchPart(ctx, h, part.Attempt, died, when) })
 	}
 	watching.Wait()
 }
 
 // watchPart measures what becomes of one part. In the end somebody has begun it, or its
 // worker had just committed the last of it, or its job is gone.
-func (r *rig) watchPart(ctx context.Context, h fleet.Held, attempt int, died time.Time, queued, begun string) {
+func (r *rig) watchPart(ctx context.Context, h fleet.Held, attempt int, died time.Time, when string) {
+	queued, begun := queuedName+when, takeOverName+when
 	seen := false
 	for {
 		is, err := r.part(ctx, h)
