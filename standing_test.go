@@ -75,6 +75,7 @@ func TestPollsSeeOtherProcesses(t *testing.T) {
 		k := newKit(t, bulkexport.Config{Source: countingSource{source}})
 		k.start()
 		defer k.stopper()()
+		synctest.Wait() // it has swept for the first time
 		worker := k.exporter
 		k.open(bulkexport.Config{Source: countingSource{source}})
 		id := k.kickOff()
