@@ -22,7 +22,7 @@ func openRunner(ctx context.Context, opts options, log *slog.Logger) (bulkexport
 		return nil, nil, fmt.Errorf("pool for River: %w", err)
 	}
 	runner, err := riverrunner.New(pool, riverrunner.Config{
-		Workers: opts.workers, Ceilings: opts.ceilings, Logger: log,
+		Workers: opts.workers, Ceilings: opts.ceilings, Lease: opts.lease, Logger: log,
 	})
 	if err == nil {
 		err = runner.Migrate(ctx)

@@ -3,6 +3,8 @@ package riverrunner
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,18 +41,21 @@ func (r *Runner) nudge() {
 	}
 }
 
-// aliveFor is how long a node counts as alive without a sign, and signInterval how
-// often it gives one. It also bounds how late a task that waits for its pause comes.
-const (
-	aliveFor     = 10 * time.Second
-	signInterval = time.Second
-)
+// signInterval is how often a node gives a sign of life. It also bounds how late a
+// task that waits for its pause comes.
+const signInterval = time.Second
+
+// aliveFor is how long a node counts as alive without one: until its leases have
+// lapsed. Who took over sooner would find its parts taken.
+func (c Config) aliveFor() time.Duration {
+	return max(c.Lease.Truncate(time.Second)+2*time.Second, 5*time.Second)
+}
 
 // dispatchUntil keeps River supplied until ctx ends.
 func (r *Runner) dispatchUntil(ctx context.Context) {
 	ticker := time.NewTicker(signInterval)
 	defer ticker.Stop()
-	var own pulse
+	own := pulse{limit: r.cfg.aliveFor()}
 	for {
 		err := r.dispatch(ctx)
 		select {
@@ -78,15 +83,18 @@ func (r *Runner) live(ctx context.Context, own *pulse) error {
 // pulse tells whether a node is fit to say that others are dead: only if it has given
 // signs itself for as long as they have to be missing. After the database was away
 // nobody has, and the first one to be back must not take everybody's work.
-type pulse struct{ first, last time.Time }
+type pulse struct {
+	limit       time.Duration // after which nodes count as dead
+	first, last time.Time
+}
 
 // beat notes a sign.
 func (p *pulse) beat(now time.Time) (fit bool) {
-	if now.Sub(p.last) > aliveFor/2 {
+	if now.Sub(p.last) > p.limit/2 {
 		p.first = now
 	}
 	p.last = now
-	return now.Sub(p.first) >= aliveFor
+	return now.Sub(p.first) >= p.limit
 }
 
 // sign says that this node is alive.
@@ -98,7 +106,7 @@ func (r *Runner) sign(ctx context.Context) error {
 // reclaim has what dead nodes were at performed by others. One that only seems to be
 // dead, and still performs it too, is for the job store to fence out.
 func (r *Runner) reclaim(ctx context.Context) error {
-	rows, err := r.pool.Query(ctx, r.sql.orphans)
+	rows, err := r.pool.Query(ctx, r.sql.orphans, r.client.ID(), r.atWork())
 	if err != nil {
 		return err
 	}
@@ -112,6 +120,14 @@ func (r *Runner) reclaim(ctx context.Context) error {
 		}
 		return r.cancel(ctx, tx, ids)
 	})
+}
+
+// atWork returns the rows of River's that this node is at, which is not nil: that would be
+// NULL.
+func (r *Runner) atWork() []int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.AppendSeq([]int64{}, maps.Keys(r.work))
 }
 
 // cancel cancels rows of River's, as far as they are still there.

@@ -9,7 +9,7 @@ import (
 
 func TestPulse(t *testing.T) {
 	t.Parallel()
-	var p pulse
+	p := pulse{limit: 10 * time.Second}
 	now := time.Now()
 	fitAfter := func(pauses ...time.Duration) (fit bool) {
 		for _, pause := range pauses {

@@ -16,9 +16,9 @@
 // tells a node at once that a task was cancelled, and gives back what a node has
 // not finished when it stops. What is due is for the job store to say, which is
 // the outbox: the exporter's sweep, which the leader makes, enqueues again
-// whatever a crash has lost. So a node that is killed is replaced once the lease
-// of its parts has lapsed ([bulkexport.Config.Lease]) and the next sweep has seen
-// it, also if it was the leader.
+// whatever a crash has lost. What a node was at that was killed is handed to others
+// once its leases have lapsed ([Config.Lease]), before all that waits, also if it was
+// the leader.
 //
 // Tasks for parts wait in a table of this package, and only as many as the nodes
 // have workers for are handed to River, a few more in advance: in turns between
@@ -74,6 +74,11 @@ type Config struct {
 	// PollInterval is how often a node looks for work that it was not told of.
 	// Defaults to one second, with PollOnly to 200 milliseconds.
 	PollInterval time.Duration
+	// Lease is [bulkexport.Config.Lease] of the exporters: two seconds after it, and no
+	// sooner than after five, a node that gives no sign of life counts as dead, and what it
+	// was at is handed to others before all else. Defaults to 15 seconds. It must be
+	// the same on all nodes.
+	Lease time.Duration
 	// Timeout is after what time the context of a task ends with
 	// [context.DeadlineExceeded], which counts as a failed attempt. It is the last
 	// resort: an attempt that is alive ends its slice at the next end of a file, see
@@ -93,6 +98,7 @@ func (c Config) withDefaults() Config {
 		poll = 200 * time.Millisecond
 	}
 	c.PollInterval = cmp.Or(c.PollInterval, poll)
+	c.Lease = cmp.Or(c.Lease, 15*time.Second)
 	c.Timeout = cmp.Or(c.Timeout, time.Hour)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
@@ -108,6 +114,7 @@ func (c Config) validate() error {
 	check(c.Workers > 0, "Workers", "must not be negative")
 	check(c.Ceilings.Job >= 0 && c.Ceilings.Tenant >= 0 && c.Ceilings.Total >= 0, "Ceilings", "must not be negative")
 	check(c.PollInterval >= fetchCooldown, "PollInterval", "must be at least "+fetchCooldown.String())
+	check(c.Lease >= time.Second, "Lease", "must be at least a second")
 	check(c.Timeout >= time.Second, "Timeout", "must be at least a second")
 	return errors.Join(faults...)
 }
@@ -140,6 +147,7 @@ type Runner struct {
 	stop     context.CancelFunc                           // ends what this package runs; nil before Start
 	stopped  bool
 	periodic []schedule
+	work     map[int64]bool // the rows of River's that are being performed here
 	// wake tells the dispatcher that there may be something to hand over.
 	wake    chan struct{}
 	running sync.WaitGroup
@@ -158,7 +166,10 @@ func New(pool *pgxpool.Pool, cfg Config) (*Runner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	r := &Runner{cfg: cfg, pool: pool, sql: statementsIn(cfg.Schema), wake: make(chan struct{}, 1)}
+	r := &Runner{
+		cfg: cfg, pool: pool, sql: statementsIn(cfg.Schema, cfg.aliveFor()),
+		wake: make(chan struct{}, 1), work: map[int64]bool{},
+	}
 	workers := river.NewWorkers()
 	if err := r.register(workers); err != nil {
 		return nil, fmt.Errorf("riverrunner: %w", err)

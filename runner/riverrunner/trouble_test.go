@@ -77,6 +77,78 @@ func TestServerIsRestarted(t *testing.T) {
 	}
 }
 
+// connect returns a connection for a look at the tables.
+func connect(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
+	return conn
+}
+
+// TestWhatADeadNodeWasAtComesFirst: an export that is nearly done does not wait for
+// all that was enqueued later.
+func TestWhatADeadNodeWasAtComesFirst(t *testing.T) {
+	t.Parallel()
+	dsn, cfg := pgtest.DSN(t), riverrunner.Config{Schema: newSchema(), Workers: 1, Lease: time.Second}
+	begun, step := make(chan int, 100), make(chan struct{})
+	perform := func(_ context.Context, task bulkexport.Task) error {
+		begun <- task.Part
+		<-step
+		return nil
+	}
+	dying, other := open(t, dsn, cfg), open(t, dsn, cfg)
+	require.NoError(t, dying.Start(t.Context(), perform))
+	require.NoError(t, dying.Enqueue(t.Context(), part(0)))
+	require.Equal(t, []int{0}, await(t, begun, 1))
+	for i := range 50 {
+		require.NoError(t, dying.Enqueue(t.Context(), part(1+i)))
+	}
+	dying.network.down()
+	require.NoError(t, other.Start(t.Context(), perform))
+	conn := connect(t, dsn)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		var waits bool
+		err := conn.QueryRow(t.Context(),
+			`SELECT EXISTS (SELECT FROM `+cfg.Schema+`.bulkexport_task WHERE part = 0)`).Scan(&waits)
+		assert.NoError(c, err)
+		assert.True(c, waits)
+	}, time.Minute, 20*time.Millisecond)
+	close(step)
+	// What River has already comes before.
+	require.Contains(t, await(t, begun, 6), 0)
+}
+
+// TestRowThatNobodyIsAt: River gives up to complete a row when the database is away
+// for long. Such a row must not take room for as long as River believes in it.
+func TestRowThatNobodyIsAt(t *testing.T) {
+	t.Parallel()
+	dsn, cfg := pgtest.DSN(t), riverrunner.Config{Schema: newSchema(), Workers: 1, Lease: time.Second}
+	cfg.Ceilings.Total = 1
+	n := open(t, dsn, cfg)
+	done := make(chan int, 100)
+	require.NoError(t, n.Start(t.Context(), func(_ context.Context, task bulkexport.Task) error {
+		done <- task.Part
+		return nil
+	}))
+	require.NoError(t, n.Enqueue(t.Context(), part(0)))
+	require.Equal(t, []int{0}, await(t, done, 1))
+	conn := connect(t, dsn)
+	// Until River, which completes rows in the background, does not do so once more.
+	var undone int64
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		tag, err := conn.Exec(t.Context(), `UPDATE `+cfg.Schema+`.river_job
+			SET state = 'running', finalized_at = NULL, attempted_at = now() - interval '1 hour'
+			WHERE state = 'completed'`)
+		assert.NoError(c, err)
+		assert.Zero(c, tag.RowsAffected())
+		assert.Positive(c, undone)
+		undone += tag.RowsAffected()
+	}, time.Minute, 500*time.Millisecond)
+	require.NoError(t, n.Enqueue(t.Context(), part(1)))
+	require.ElementsMatch(t, []int{0, 1}, await(t, done, 2), "to be sure, it is performed again")
+}
+
 // TestStartCanBeRepeated: a host that starts before its database tries again.
 func TestStartCanBeRepeated(t *testing.T) {
 	t.Parallel()
@@ -118,11 +190,8 @@ func TestNothingIsLeft(t *testing.T) {
 	await(t, done, 20)
 	require.NoError(t, n.Stop(t.Context()))
 
-	conn, err := pgx.Connect(t.Context(), dsn)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, conn.Close(context.Background())) }()
 	var waiting, nodes, unfinished, completed int
-	err = conn.QueryRow(t.Context(), `SELECT
+	err := connect(t, dsn).QueryRow(t.Context(), `SELECT
 		(SELECT count(*) FROM `+schema+`.bulkexport_task), (SELECT count(*) FROM `+schema+`.bulkexport_node),
 		(SELECT count(*) FROM `+schema+`.river_job WHERE state NOT IN ('completed', 'cancelled')),
 		(SELECT count(*) FROM `+schema+`.river_job WHERE state = 'completed')`).

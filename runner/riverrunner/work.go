@@ -92,9 +92,8 @@ func (r *Runner) register(workers *river.Workers) error {
 func do[A river.JobArgs](
 	ctx context.Context, r *Runner, kind bulkexport.TaskKind, w work, job *river.Job[A],
 ) error {
-	r.mu.Lock()
-	fn := r.perform
-	r.mu.Unlock()
+	fn, end := r.begins(job.ID)
+	defer end()
 	err := complete(func() error { return fn(ctx, w.task(kind)) })
 	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
@@ -115,6 +114,18 @@ func do[A river.JobArgs](
 		return errors.Join(err, lost)
 	}
 	return river.JobCancel(err)
+}
+
+// begins notes that a row of River's is being performed here, until end is called.
+func (r *Runner) begins(id int64) (perform func(context.Context, bulkexport.Task) error, end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.work[id] = true
+	return r.perform, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.work, id)
+	}
 }
 
 // replace completes a row of River's and hands over what may follow it, at once:
