@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/bulkexport/bulkexport/internal/loopback"
 )
 
 // Bounds that only a machine in trouble reaches. A server that does not stop in
@@ -201,7 +203,7 @@ func (s *Server) initialize(ctx context.Context) error {
 
 // start runs the server on a free port.
 func (s *Server) start(ctx context.Context) error {
-	port, err := freePort(ctx)
+	port, err := loopback.FreePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -303,16 +305,6 @@ func (s *Server) probe(ctx context.Context) error {
 		return fmt.Errorf("port %d belongs to another server", s.port)
 	}
 	return nil
-}
-
-func freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Installed reports whether there are binaries to start a server from.

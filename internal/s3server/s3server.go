@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bulkexport/bulkexport/internal/loopback"
 )
 
 // ErrNotInstalled means that there is no versitygw. Its text says how to get it.
@@ -93,7 +95,7 @@ func (s *Server) startNew(ctx context.Context) (err error) {
 	}
 	// Another process may take the free port before the server does.
 	for range 3 {
-		if s.port, err = freePort(ctx); err != nil {
+		if s.port, err = loopback.FreePort(ctx); err != nil {
 			return err
 		}
 		if err = s.Resume(ctx); err == nil {
@@ -201,14 +203,4 @@ func (s *Server) probe(ctx context.Context) error {
 		return fmt.Errorf("port %d belongs to another server", s.port)
 	}
 	return nil
-}
-
-func freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bulkexport/bulkexport/internal/bulkclient"
 	"github.com/bulkexport/bulkexport/internal/serverproc"
 )
 
@@ -33,6 +33,7 @@ const noSweeps = 10 * time.Minute
 type fleet struct {
 	config
 	lab       *lab
+	client    *bulkclient.Client
 	dir       string
 	processes []*serverproc.Process
 	pids      []int
@@ -40,7 +41,10 @@ type fleet struct {
 
 func (l *lab) start(ctx context.Context, c config) (*fleet, error) {
 	l.exports++
-	f := &fleet{config: c, lab: l, dir: filepath.Join(l.dir, fmt.Sprintf("files-%d", l.exports))}
+	f := &fleet{
+		config: c, lab: l, client: bulkclient.New(time.Minute),
+		dir: filepath.Join(l.dir, fmt.Sprintf("files-%d", l.exports)),
+	}
 	lease := c.lease
 	if lease == 0 {
 		lease = noSweeps
@@ -71,6 +75,7 @@ func (l *lab) start(ctx context.Context, c config) (*fleet, error) {
 const settle = 3 * time.Second
 
 func (f *fleet) stop(ctx context.Context) error {
+	defer f.client.Close()
 	var faults []error
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
@@ -176,36 +181,14 @@ func (f *fleet) kickOff(ctx context.Context) (location string, err error) {
 	if f.only != "" {
 		url += "?_type=" + f.only
 	}
-	a, err := f.get(ctx, url)
+	a, err := f.client.Do(ctx, http.MethodGet, url)
 	if err != nil {
 		return "", err
 	}
-	if a.status != http.StatusAccepted {
-		return "", fmt.Errorf("kick-off: status %d", a.status)
+	if a.Code != http.StatusAccepted {
+		return "", fmt.Errorf("kick-off: status %d", a.Code)
 	}
-	return a.location, nil
-}
-
-// answer is that of a request.
-type answer struct {
-	status   int
-	location string
-	body     []byte
-}
-
-func (f *fleet) get(ctx context.Context, url string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return answer{}, err
-	}
-	req.Header.Set("Prefer", "respond-async")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header.Get("Content-Location"), body}, err
+	return a.Header.Get("Content-Location"), nil
 }
 
 // awaitEnd asks the job store and not the server, whose answers cost it more the more
@@ -232,25 +215,18 @@ func (f *fleet) awaitEnd(ctx context.Context, job string, o *outcome) error {
 }
 
 func (f *fleet) manifest(ctx context.Context, location string) (entry, files float64, err error) {
-	a, err := f.get(ctx, location)
+	a, err := f.client.Do(ctx, http.MethodGet, location)
 	if err != nil {
 		return 0, 0, err
 	}
 	var m struct{ Output []json.RawMessage }
-	if err := json.Unmarshal(a.body, &m); err != nil {
+	if err := json.Unmarshal(a.Body, &m); err != nil {
 		return 0, 0, fmt.Errorf("manifest: %w", err)
 	}
-	return float64(len(a.body)) / float64(max(len(m.Output), 1)), float64(len(m.Output)), nil
+	return float64(len(a.Body)) / float64(max(len(m.Output), 1)), float64(len(m.Output)), nil
 }
 
 func (f *fleet) delete(ctx context.Context, location string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, location, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	return resp.Body.Close()
+	_, err := f.client.Do(ctx, http.MethodDelete, location)
+	return err
 }

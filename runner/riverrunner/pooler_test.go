@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulkexport/bulkexport/internal/loopback"
 	"github.com/bulkexport/bulkexport/internal/pgtest"
 )
 
@@ -32,7 +34,9 @@ func pooler(t *testing.T, dsn string) string {
 	if password, ok := target.User.Password(); ok {
 		connection += " password=" + password
 	}
-	port := freePort(t)
+	free, err := loopback.FreePort(t.Context())
+	require.NoError(t, err)
+	port := strconv.Itoa(free)
 	dir, err := os.MkdirTemp("", "pgbouncer") //nolint:usetesting // which no other user can enter
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -75,16 +79,6 @@ default_pool_size = 20
 func exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, listener.Close()) }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	return port
 }
 
 // TestBehindPgBouncer is the whole suite behind a pooler in transaction mode.
