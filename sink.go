@@ -68,6 +68,10 @@ type SinkInventory interface {
 // storage. The manifest then names these, and says that they need no access token
 // (Bulk Data Access, "Bulk Data Output File Request", requiresAccessToken). They
 // are made anew for each status request.
+//
+// Downloads by them are between client and storage: who may have the file is not
+// asked again, [Observer] is not told, and a download that lasts beyond the export's
+// expiry may find its file gone.
 type SinkURLs interface {
 	// FileURL returns an absolute URL by which anybody can GET the committed file,
 	// and when it ends to work: not later than until, but it may be sooner. An empty

@@ -27,7 +27,8 @@
 //
 // River's tables and these are in a schema of their own. A host that runs River for
 // work of its own is not disturbed: each has its leader, and none rescues, or
-// discards, what it does not know.
+// discards, what it does not know. Rows hold ids of jobs, tenants, and the errors that
+// the exporter logs; no resources and no clients.
 //
 // # Connections
 //
