@@ -208,6 +208,8 @@ type Exporter struct {
 	brake  *brake
 	leases leaseWatch
 	polled standings
+	// limiter is that of the store, or one in memory.
+	limiter Limiter
 
 	mu      sync.Mutex
 	stop    context.CancelFunc // ends what runs in the background; nil before Start
@@ -233,6 +235,10 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	shared, _ := cfg.Store.(StoreClock)
 	e.clock = newClock(cfg.Now, shared)
+	var counts bool
+	if e.limiter, counts = cfg.Store.(Limiter); !counts {
+		e.limiter = NewLimiter()
+	}
 	cfg.Store = timedStore{cfg.Store}
 	e.cfg = cfg
 	return e, nil

@@ -15,7 +15,8 @@ type OpenedFile struct {
 	// Gzip reads the same file in its stored form, if that is gzip; else it is nil.
 	// Only one of the two readers can be used, and either can be closed.
 	Gzip FileReader
-	// File describes it.
+	// Job is the one that it is of, and File describes it.
+	Job  Job
 	File OutputFile
 	// ExpiresAt is until when the file can be opened again; zero as long as the
 	// export runs. This reader goes on for longer, see [Config.TTL].
@@ -65,7 +66,7 @@ func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file Ou
 	if err := kept.keep(); err != nil {
 		return OpenedFile{}, errors.Join(err, reader.Close())
 	}
-	opened := OpenedFile{FileReader: kept, File: file, ExpiresAt: job.ExpiresAt}
+	opened := OpenedFile{FileReader: kept, Job: job, File: file, ExpiresAt: job.ExpiresAt}
 	if file.Gzip != nil {
 		opened.Gzip, opened.FileReader = kept, newGzipReader(kept, file.File)
 	}

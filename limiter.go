@@ -1,0 +1,95 @@
+package bulkexport
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Limiter bounds how often something happens. A [JobStore] that is one as well
+// counts for all processes that share it; [NewLimiter] counts in this process.
+//
+// A key owes nothing at first. Each Take adds its cost to what the key owes, and
+// that goes down by itself, by one second each second. So burst/cost may happen at
+// once, and one more each cost; and where both are the same it happens once in that
+// time, and not again.
+//
+// It is safe for concurrent use: of several calls at once, no more succeed than if
+// one came after the other.
+type Limiter interface {
+	// Take adds cost to what the key owes, unless that would be more than burst
+	// then. In that case it adds nothing, and wait is how long it will take until it
+	// would not; otherwise wait is 0. Cost and burst are at least a millisecond,
+	// and counted by milliseconds at least. The key is 1 to 255 bytes of UTF-8
+	// without NUL.
+	//
+	// An error means that nobody knows, [ErrLimiterFull] that there are too many keys
+	// to count one more.
+	Take(ctx context.Context, key string, cost, burst time.Duration) (wait time.Duration, err error)
+}
+
+// ErrLimiterFull is what [Limiter.Take] returns for a new key when it counts as many
+// as it can.
+var ErrLimiterFull = errors.New("too many keys to count")
+
+// The bounds of what a limiter in memory counts: from sweepKeys on, what is paid
+// for is swept out, at most once a second.
+const (
+	sweepKeys = 1000
+	maxKeys   = 100_000
+)
+
+// NewLimiter returns a limiter that counts in memory, for this process, up to
+// 100,000 keys that owe something. It works without I/O, and fails only with
+// [ErrLimiterFull] or the error of a context that has ended.
+func NewLimiter() Limiter {
+	return &memoryLimiter{freeAt: map[string]time.Time{}}
+}
+
+type memoryLimiter struct {
+	mu sync.Mutex
+	// freeAt is when a key will owe nothing. Times that are past say nothing: what
+	// is not there is as good.
+	freeAt  map[string]time.Time
+	sweptAt time.Time
+}
+
+func (l *memoryLimiter) Take(ctx context.Context, key string, cost, burst time.Duration) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	freeAt, known := l.freeAt[key]
+	if !known && !l.room(now) {
+		return 0, ErrLimiterFull
+	}
+	if freeAt.Before(now) {
+		freeAt = now
+	}
+	freeAt = freeAt.Add(cost)
+	if wait := freeAt.Sub(now) - burst; wait > 0 {
+		return wait, nil
+	}
+	l.freeAt[key] = freeAt
+	return 0, nil
+}
+
+// room reports whether there is some for one more key.
+func (l *memoryLimiter) room(now time.Time) bool {
+	if len(l.freeAt) >= sweepKeys && now.Sub(l.sweptAt) >= time.Second {
+		l.sweptAt = now
+		for key, freeAt := range l.freeAt {
+			if !freeAt.After(now) {
+				delete(l.freeAt, key)
+			}
+		}
+	}
+	return len(l.freeAt) < maxKeys
+}
+
+// Limiter returns what counts for all processes that share the store, if the store
+// can, and else for this one.
+func (e *Exporter) Limiter() Limiter { return e.limiter }
