@@ -1,0 +1,7 @@
+module github.com/bulkexport/bulkexport/sink/cryptsink
+
+go 1.26
+
+require github.com/bulkexport/bulkexport v0.0.0
+
+replace github.com/bulkexport/bulkexport => ../..
