@@ -246,6 +246,9 @@ func New(cfg Config) (*Exporter, error) {
 
 func (e *Exporter) now() time.Time { return e.clock.now() }
 
+// Now returns what time it is for exports: by the clock of the store, if it has one.
+func (e *Exporter) Now() time.Time { return e.now() }
+
 // Start begins to work: on the jobs that the store says are unfinished, and on
 // those to come. It returns at once; only the values of ctx are used. A second
 // call does nothing; after Stop the error is [ErrStopped].
@@ -303,7 +306,7 @@ func (e *Exporter) Stop(ctx context.Context) error {
 // ask the source about a Group and patients.
 //
 // Errors: [*RequestError], possibly several joined, for what cannot be
-// honoured; [ErrForbidden] for what this caller may not have;
+// honoured; [ErrForbidden] for what this caller may not have, [ErrInsufficientScope] if that is a type;
 // [ErrGroupNotFound]; [*LimitError] where there are too many exports already;
 // [ErrStopped].
 func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest) (Job, error) {
@@ -341,7 +344,16 @@ func (e *Exporter) KickOff(ctx context.Context, access Access, req ExportRequest
 }
 
 // job returns a job that the caller may see.
-func (e *Exporter) job(ctx context.Context, access Access, jobID string) (Job, error) {
+func (e *Exporter) job(ctx context.Context, caller Caller, jobID string) (Job, error) {
+	job, err := e.readJob(ctx, jobID)
+	if err == nil && job.owner() != caller {
+		return Job{}, ErrJobNotFound
+	}
+	return job, err
+}
+
+// readJob returns a job that its owner may see.
+func (e *Exporter) readJob(ctx context.Context, jobID string) (Job, error) {
 	if !ValidJobID(jobID) {
 		return Job{}, ErrJobNotFound
 	}
@@ -350,7 +362,7 @@ func (e *Exporter) job(ctx context.Context, access Access, jobID string) (Job, e
 	if err != nil {
 		return Job{}, fmt.Errorf("read job %s: %w", jobID, err)
 	}
-	if !job.visibleTo(access.Caller, e.now()) {
+	if !job.visibleTo(job.owner(), e.now()) {
 		return Job{}, ErrJobNotFound
 	}
 	return job, nil
@@ -359,7 +371,8 @@ func (e *Exporter) job(ctx context.Context, access Access, jobID string) (Job, e
 // Delete ends a job, running or not. From its return on, status and files are
 // [ErrJobNotFound] for everybody; files are removed in the background (Bulk
 // Data Access, "Bulk Data Delete Request"). A job that is not this caller's is
-// ErrJobNotFound.
+// ErrJobNotFound, and one with types that the caller may not export (any more) is
+// [ErrInsufficientScope].
 func (e *Exporter) Delete(ctx context.Context, access Access, jobID string) error {
 	if !ValidJobID(jobID) {
 		return ErrJobNotFound
@@ -368,6 +381,9 @@ func (e *Exporter) Delete(ctx context.Context, access Access, jobID string) erro
 	job, err := e.cfg.Store.UpdateJob(ctx, jobID, func(j *Job) error {
 		if !j.visibleTo(access.Caller, e.now()) {
 			return ErrJobNotFound
+		}
+		if !covers(access, *j) {
+			return ErrInsufficientScope
 		}
 		return j.markDeleted(e.now())
 	})

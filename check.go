@@ -328,7 +328,7 @@ func (req ExportRequest) addsProvenance() bool {
 }
 
 func forbidden(parameter, reason string) error {
-	return &RequestError{Parameter: parameter, Code: "forbidden", Reason: reason, Err: ErrForbidden}
+	return &RequestError{Parameter: parameter, Code: "forbidden", Reason: reason, Err: ErrInsufficientScope}
 }
 
 // checkPopulation asks host and source about the Group and the patients.

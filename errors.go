@@ -37,6 +37,10 @@ var (
 	// asked for. Answer it with 403.
 	ErrForbidden = errors.New("not allowed")
 
+	// ErrInsufficientScope is the [ErrForbidden] of a caller whose [Access].Types are
+	// too few.
+	ErrInsufficientScope = fmt.Errorf("%w: types that the caller may not export", ErrForbidden)
+
 	// ErrPermanent is wrapped by errors of a source, a sink or a hook that no
 	// repetition will cure: access that is refused, a table that is gone. It ends
 	// the job at once, as failed. All other errors are taken for passing ones, and

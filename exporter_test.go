@@ -345,7 +345,8 @@ func TestFilesNeedTheTypeStill(t *testing.T) {
 		narrower := alice
 		narrower.Types = []string{"Observation"}
 		for name, want := range map[string]error{
-			"Patient.ndjson": bulkexport.ErrForbidden, "Observation.ndjson": nil, "errors.ndjson": nil,
+			"Patient.ndjson": bulkexport.ErrInsufficientScope, "Observation.ndjson": nil,
+			"errors.ndjson": bulkexport.ErrInsufficientScope, // which names types
 		} {
 			_, err := k.exporter.OpenFile(t.Context(), narrower, id, name)
 			require.ErrorIs(t, err, want, name)

@@ -51,6 +51,36 @@ type Observer struct {
 	CleanedUp func(ctx context.Context, storage Storage)
 }
 
+// With returns an observer that tells both, o first.
+func (o Observer) With(other Observer) Observer {
+	return Observer{
+		JobAccepted: func(ctx context.Context, job Job) {
+			o.jobAccepted(ctx, job)
+			other.jobAccepted(ctx, job)
+		},
+		JobEnded: func(ctx context.Context, job Job) {
+			o.jobEnded(ctx, job)
+			other.jobEnded(ctx, job)
+		},
+		PartEnded: func(ctx context.Context, job Job, attempt PartAttempt) {
+			o.partEnded(ctx, job, attempt)
+			other.partEnded(ctx, job, attempt)
+		},
+		FileCommitted: func(ctx context.Context, job Job, file File) {
+			o.filesCommitted(ctx, job, []File{file})
+			other.filesCommitted(ctx, job, []File{file})
+		},
+		FileOpened: func(ctx context.Context, job Job, file OutputFile) {
+			o.fileOpened(ctx, job, file)
+			other.fileOpened(ctx, job, file)
+		},
+		CleanedUp: func(ctx context.Context, storage Storage) {
+			o.cleanedUp(ctx, storage)
+			other.cleanedUp(ctx, storage)
+		},
+	}
+}
+
 // PartAttempt reports one attempt at a part.
 type PartAttempt struct {
 	// Part is the part as it was stored last.

@@ -98,9 +98,11 @@ func ValidJobID(s string) bool { return jobIDPattern.MatchString(s) }
 
 func newJobID() string { return strings.ToLower(rand.Text()) }
 
+func (j *Job) owner() Caller { return Caller{Tenant: j.Tenant, Client: j.Client} }
+
 // visibleTo reports whether the caller may know that the job exists.
 func (j *Job) visibleTo(c Caller, now time.Time) bool {
-	return j.Tenant == c.Tenant && j.Client == c.Client && j.State != JobDeleted && !j.expired(now)
+	return j.owner() == c && j.State != JobDeleted && !j.expired(now)
 }
 
 func (j *Job) expired(now time.Time) bool {

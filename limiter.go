@@ -55,6 +55,7 @@ type memoryLimiter struct {
 	sweptAt time.Time
 }
 
+// Take implements Limiter.
 func (l *memoryLimiter) Take(ctx context.Context, key string, cost, burst time.Duration) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err

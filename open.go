@@ -26,34 +26,48 @@ type OpenedFile struct {
 // OpenFile opens a file of a completed export, or on a page that can be shown
 // already, by its public name. The caller closes it. Errors: [ErrJobNotFound] as
 // for Status, [ErrFileNotFound] when the job has no such file or does not show
-// it (any more), [ErrForbidden] for a type that the caller may not export (any
+// it (any more), [ErrInsufficientScope] for a type that the caller may not export (any
 // more).
 func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicName string) (OpenedFile, error) {
-	job, err := e.job(ctx, access, jobID)
+	job, err := e.job(ctx, access.Caller, jobID)
 	if err != nil {
 		return OpenedFile{}, err
 	}
+	return e.openNamed(ctx, access, job, publicName)
+}
+
+// OpenGrantedFile is [Exporter.OpenFile] for a caller that needs no access of its own,
+// because whoever may have the file has handed it on: a host calls it for a URL that it
+// has signed.
+func (e *Exporter) OpenGrantedFile(ctx context.Context, jobID, publicName string) (OpenedFile, error) {
+	job, err := e.readJob(ctx, jobID)
+	if err != nil {
+		return OpenedFile{}, err
+	}
+	return e.openNamed(ctx, Access{Caller: job.owner()}, job, publicName)
+}
+
+func (e *Exporter) openNamed(ctx context.Context, access Access, job Job, publicName string) (OpenedFile, error) {
 	if job.State != JobCompleted && job.PublishedAt.IsZero() || job.State == JobFailed {
 		return OpenedFile{}, ErrFileNotFound
 	}
-	parts, err := e.cfg.Store.Parts(ctx, jobID)
+	parts, err := e.cfg.Store.Parts(ctx, job.ID)
 	if err != nil {
-		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", jobID, err)
+		return OpenedFile{}, fmt.Errorf("read parts of job %s: %w", job.ID, err)
 	}
 	for _, file := range pagesOf(job, parts, e.cfg.ManifestFiles).files() {
-		if file.PublicName == publicName {
-			return e.openFile(ctx, access, job, file)
+		switch {
+		case file.PublicName != publicName:
+		case !mayOpen(access, job, file): // the caller may be allowed less than at the kick-off
+			return OpenedFile{}, ErrInsufficientScope
+		default:
+			return e.openFile(ctx, job, file)
 		}
 	}
 	return OpenedFile{}, ErrFileNotFound
 }
 
-func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file OutputFile) (OpenedFile, error) {
-	// The caller may be allowed less than at the kick-off. Error files are about
-	// all types.
-	if !mayOpen(access, job, file) {
-		return OpenedFile{}, ErrForbidden
-	}
+func (e *Exporter) openFile(ctx context.Context, job Job, file OutputFile) (OpenedFile, error) {
 	reader, err := e.cfg.Sink.Open(ctx, job.ID, file.Name)
 	if err == nil && reader.Size() != file.StoredSize() {
 		err = errors.Join(fmt.Errorf("it has %d bytes and not %d", reader.Size(), file.StoredSize()), reader.Close())
@@ -73,14 +87,11 @@ func (e *Exporter) openFile(ctx context.Context, access Access, job Job, file Ou
 	return opened, nil
 }
 
-// mayOpen looks at the types that a file is about: one, or, for blocks and
-// deletions, all that were asked for.
+// mayOpen looks at the types that a file is about: one, or, for blocks, deletions
+// and errors, all that were asked for.
 func mayOpen(access Access, job Job, file OutputFile) bool {
-	switch {
-	case access.Types == nil, file.Kind == FileError:
-		return true
-	case file.Kind == FileOutput && file.Type != "":
-		return access.allows(file.Type)
+	if file.Kind == FileOutput && file.Type != "" {
+		return access.Types == nil || access.allows(file.Type)
 	}
 	return covers(access, job)
 }

@@ -47,7 +47,7 @@ type Status struct {
 
 // Status returns the state of a job, with the first page of its manifest. A job
 // that is not this caller's, has expired or was deleted is [ErrJobNotFound]. One
-// with types that the caller may not export (any more) is [ErrForbidden] (Bulk
+// with types that the caller may not export (any more) is [ErrInsufficientScope] (Bulk
 // Data Access, "Bulk Data Status Request").
 func (e *Exporter) Status(ctx context.Context, access Access, jobID string) (Status, error) {
 	return e.StatusPage(ctx, access, jobID, 1)
@@ -61,7 +61,9 @@ func (e *Exporter) StatusPage(ctx context.Context, access Access, jobID string, 
 		return Status{}, ErrJobNotFound
 	}
 	now, known := e.polled.look(ctx, jobID)
-	if known && number == 1 {
+	// What is somebody else's is read all the same, since what does not exist is: the
+	// time that an answer takes tells nobody which it was.
+	if known && number == 1 && now.job.visibleTo(access.Caller, e.now()) {
 		return e.running(access, now)
 	}
 	status, err := e.readStatus(ctx, access, jobID, number, now.revision)
@@ -109,29 +111,25 @@ func (e *Exporter) withURLs(ctx context.Context, status Status) (Status, error) 
 // running returns the status of an export that has not ended and has no page to
 // show.
 func (e *Exporter) running(access Access, is standing) (Status, error) {
-	switch now := e.now(); {
-	case !is.job.visibleTo(access.Caller, now):
-		return Status{}, ErrJobNotFound
-	case !covers(access, is.job):
-		return Status{}, ErrForbidden
-	default:
-		return Status{
-			Job: is.job, Page: 1, More: is.more,
-			Progress: is.progress, RetryAfter: retryAfter(is.job, is.progress, now), Retrying: is.retrying,
-		}, nil
+	if !covers(access, is.job) {
+		return Status{}, ErrInsufficientScope
 	}
+	return Status{
+		Job: is.job, Page: 1, More: is.more,
+		Progress: is.progress, RetryAfter: retryAfter(is.job, is.progress, e.now()), Retrying: is.retrying,
+	}, nil
 }
 
 // readStatus reads job and parts, which are at least of the revision.
 func (e *Exporter) readStatus(
 	ctx context.Context, access Access, jobID string, number int, revision int64,
 ) (Status, error) {
-	job, err := e.job(ctx, access, jobID)
+	job, err := e.job(ctx, access.Caller, jobID)
 	if err != nil {
 		return Status{}, err
 	}
 	if !covers(access, job) {
-		return Status{}, ErrForbidden
+		return Status{}, ErrInsufficientScope
 	}
 	status := Status{Job: job, Page: number}
 	if job.State == JobFailed {

@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -28,6 +29,8 @@ var (
 	errBodyTooLong    = errors.New("body is too long")
 	errBodyBroken     = errors.New("read body")
 	errNotText        = errors.New("body is not UTF-8")
+	errQueryTooLong   = errors.New("query string is too long")
+	errSignature      = fmt.Errorf("signature of URL: %w", ErrUnauthenticated)
 )
 
 // hotPollError refuses a poll that did not heed Retry-After.
@@ -101,6 +104,8 @@ func knownErrors() []knownError {
 	slow := busy("timeout", "The server took too long. Try again later.")
 	slow.unknown = true // what took so long
 	return []knownError{
+		{errSignature, refuse(401, "expired",
+			"This URL does not work, or not any more. The status of the export has new ones.")},
 		{ErrUnauthenticated, refuse(401, "login", "A valid access token is required.")},
 		{bulkexport.ErrForbidden, refuse(403, "forbidden", "This client may not have what it asked for.")},
 
@@ -114,6 +119,7 @@ func knownErrors() []knownError {
 
 		{errMalformedQuery, refuse(400, "structure", "The query string is malformed: parameters are "+
 			"joined by &, and % begins an escape of two hexadecimal digits.")},
+		{errQueryTooLong, refuse(414, "too-long", "The query string is longer than this server takes.")},
 		{errMethod, refuse(405, "not-supported", "The method is not supported here.")},
 		{errNotAsync, refuse(400, "required", "The request needs the header Prefer: respond-async.")},
 		{errNotAcceptable, refuse(406, "not-supported", "The Accept header admits none of the media types that there are.")},

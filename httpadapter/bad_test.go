@@ -333,7 +333,9 @@ func (b bad) check(t *testing.T, k *kit) {
 	later := b.status == http.StatusTooManyRequests || b.status == http.StatusServiceUnavailable
 	require.Equal(t, later, res.header.Get("Retry-After") != "", about)
 	require.Equal(t, b.status == http.StatusMethodNotAllowed, res.header.Get("Allow") != "", about)
-	require.Equal(t, b.status == http.StatusUnauthorized, res.header.Get("WWW-Authenticate") != "", about)
+	challenged := b.status == http.StatusUnauthorized ||
+		b.status == http.StatusForbidden && strings.Contains(b.headers, "narrow")
+	require.Equal(t, challenged, res.header.Get("WWW-Authenticate") != "", about)
 	if b.method == http.MethodHead {
 		require.Empty(t, res.body, about)
 		return

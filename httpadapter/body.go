@@ -19,6 +19,10 @@ import (
 // bodyTime is how long a client may take to send a body.
 const bodyTime = time.Minute
 
+// maxQueryBytes bounds the query string of a kick-off, which is kept with the job: room
+// for the longest searches. What is longer goes into the body of a POST.
+const maxQueryBytes = 256 << 10
+
 // limitBodyTime sets the deadline for a body, if there is one: for reading it
 // here, and for the server, which waits for one that nobody has read. Not every
 // server can do this, nor every wrapper of a ResponseWriter.
@@ -31,6 +35,9 @@ func limitBodyTime(w http.ResponseWriter, r *http.Request) {
 // readParameters returns the parameters of a kick-off: those of the query, and
 // those of the body that a POST may have.
 func (h *Handler) readParameters(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if len(r.URL.RawQuery) > maxQueryBytes {
+		return nil, errQueryTooLong
+	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformedQuery, err)

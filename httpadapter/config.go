@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -51,6 +52,16 @@ type Config struct {
 	// without a name. Credentials that a client sends are ignored.
 	Open bool
 
+	// SignedURLs, if it has keys, lets clients fetch files by URLs that are signed. It
+	// needs Authorize. A sink with URLs of its own ([bulkexport.SinkURLs]) goes first.
+	// Defaults to none: files need a token like everything else.
+	SignedURLs SignedURLs
+
+	// RemoteAddr says where a request came from, for limits and audit: any string of at
+	// most 100 bytes. Defaults to the host of http.Request.RemoteAddr, which behind a
+	// proxy is that of the proxy: a host that trusts a header of its proxy reads it here.
+	RemoteAddr func(*http.Request) string
+
 	// MaxBodyBytes is the highest length of the body of a POST; a longer one is
 	// answered with 413. Defaults to 8 MiB, which is room for some 80,000 patients.
 	MaxBodyBytes int64
@@ -61,6 +72,12 @@ type Config struct {
 	// -1 means no limit.
 	PollLimit int
 
+	// StallTimeout is how long a client may take to receive a piece of a file, which is
+	// at most 256 KiB; then the connection is closed. Defaults to 5 minutes.
+	StallTimeout time.Duration
+
+	// Observer is told of downloads and refusals.
+	Observer Observer
 	// Logger gets the causes of answers with status 503 that do not say them, and of
 	// broken downloads; never query strings or tokens. Defaults to slog.Default().
 	Logger *slog.Logger
@@ -80,6 +97,11 @@ func (c Config) withDefaults() Config {
 	c.DeleteStatus = cmp.Or(c.DeleteStatus, http.StatusNoContent)
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, 8<<20)
 	c.PollLimit = cmp.Or(c.PollLimit, 60)
+	c.SignedURLs.TTL = cmp.Or(c.SignedURLs.TTL, defaultSignedTTL)
+	c.StallTimeout = cmp.Or(c.StallTimeout, 5*time.Minute)
+	if c.RemoteAddr == nil {
+		c.RemoteAddr = remoteHost
+	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
@@ -102,6 +124,12 @@ func (c Config) validate() error {
 	check(c.Guide == bulkexport.STU3 || c.Guide == bulkexport.STU4Ballot, "Guide", "is not one that is known")
 	check(c.MaxBodyBytes > 0, "MaxBodyBytes", "must not be negative")
 	check(c.PollLimit >= -1 && c.PollLimit <= 1_000_000, "PollLimit", "must be from -1 to 1,000,000")
+	if len(c.SignedURLs.Keys) > 0 {
+		err := c.SignedURLs.validate()
+		check(err == nil, "SignedURLs", fmt.Sprint(err))
+		check(!c.Open, "SignedURLs", "needs Authorize: where access is open, URLs are too")
+	}
+	check(c.StallTimeout > 0, "StallTimeout", "must not be negative")
 	check(c.Authorize != nil || c.Open, "Authorize", "is required, unless Config.Open makes access open")
 	check(c.Authorize == nil || !c.Open, "Open", "must be false when Config.Authorize is set")
 	return errors.Join(faults...)

@@ -6,12 +6,11 @@ import "net/http"
 // answer on, status and files are 404. It needs the path value "id".
 func (h *Handler) Delete(w http.ResponseWriter, r *http.Request) {
 	access, err := h.authorize(r)
-	if err != nil {
-		h.fail(w, r, err)
-		return
+	if err == nil {
+		err = h.exporter.Delete(r.Context(), access, r.PathValue("id"))
 	}
-	if err := h.exporter.Delete(r.Context(), access, r.PathValue("id")); err != nil {
-		h.fail(w, r, err)
+	if err != nil {
+		h.deny(w, r, asked{operation: OpDelete, caller: access.Caller}, err)
 		return
 	}
 	protect(w)

@@ -1,9 +1,12 @@
 package httpadapter
 
 import (
+	"cmp"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -16,9 +19,13 @@ type download struct {
 	content  *content
 	compress bool
 	length   int64 // of the whole body, where http.ServeContent does not say; or 0
+	stall    time.Duration
 
 	zip     *gzip.Writer // nil before the first byte
 	refused bool         // an OperationOutcome was written; nothing may follow
+	status  int          // of the answer; 0 before there is one
+	sent    int64        // bytes of the body
+	failed  error        // the first of handing them on
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -32,6 +39,7 @@ func (d *download) WriteHeader(status int) {
 		if d.length > 0 && status == http.StatusOK {
 			header.Set("Content-Length", strconv.FormatInt(d.length, 10))
 		}
+		d.status = status
 		d.ResponseWriter.WriteHeader(status)
 		return
 	}
@@ -61,14 +69,34 @@ func (d *download) Write(p []byte) (int, error) {
 	case d.refused:
 		return len(p), nil
 	case !d.compress:
-		return d.ResponseWriter.Write(p)
+		return d.send(p)
 	case d.zip == nil:
 		var err error
-		if d.zip, err = gzip.NewWriterLevel(d.ResponseWriter, gzip.BestSpeed); err != nil {
+		if d.zip, err = gzip.NewWriterLevel(sender{d}, gzip.BestSpeed); err != nil {
 			return 0, err
 		}
 	}
 	return d.zip.Write(p)
+}
+
+// sender is where bytes go as they are sent.
+type sender struct{ *download }
+
+func (s sender) Write(p []byte) (int, error) { return s.send(p) }
+
+// send hands a piece to the connection, which has a while to take it. Not every server
+// can see to that, nor every wrapper of a ResponseWriter.
+func (d *download) send(p []byte) (int, error) {
+	_ = http.NewResponseController(d.ResponseWriter).SetWriteDeadline(time.Now().Add(d.stall))
+	n, err := d.ResponseWriter.Write(p)
+	d.sent += int64(n)
+	d.failed = cmp.Or(d.failed, err)
+	return n, err
+}
+
+// whole reports whether the client was sent the whole file.
+func (d *download) whole() bool {
+	return d.status == http.StatusOK && d.failed == nil && errors.Is(d.content.failed(), errEnded)
 }
 
 // copyBuffer is how much is read and written at a time: with the usual 32 KiB a

@@ -1,6 +1,7 @@
 package httpadapter
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"strings"
@@ -18,21 +19,43 @@ var fileMediaTypes = []string{
 // File answers the download of an output file, whole or by ranges, with GET or
 // HEAD. It needs the path values "id" and "file".
 func (h *Handler) File(w http.ResponseWriter, r *http.Request) {
-	access, err := h.authorize(r)
-	if err == nil && h.cfg.Strict && !accepts(r, fileMediaTypes...) {
+	id, name := r.PathValue("id"), r.PathValue("file")
+	var file bulkexport.OpenedFile
+	var access bulkexport.Access
+	signed, err := h.signed(r, id, name), error(nil)
+	if !signed {
+		access, err = h.authorizeFile(r)
+	}
+	switch {
+	case err != nil:
+	case h.cfg.Strict && !accepts(r, fileMediaTypes...):
 		err = errNotAcceptable
+	case signed:
+		file, err = h.exporter.OpenGrantedFile(r.Context(), id, name)
+	default:
+		file, err = h.exporter.OpenFile(r.Context(), access, id, name)
 	}
 	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	file, err := h.exporter.OpenFile(r.Context(), access, r.PathValue("id"), r.PathValue("file"))
-	if err != nil {
-		h.fail(w, r, err)
+		h.deny(w, r, asked{operation: OpFile, caller: access.Caller}, err)
 		return
 	}
 	defer file.Close() //nolint:errcheck // it was only read
-	h.serveFile(w, r, file)
+	h.serveFile(w, r, file, signed)
+}
+
+// signed reports whether the URL is the permission to fetch the file.
+func (h *Handler) signed(r *http.Request, id, name string) bool {
+	return h.signer != nil && h.signer.allows(r.URL.RawQuery, id, name, h.exporter.Now())
+}
+
+// authorizeFile tells a client with a URL that was signed once that a new one is what
+// it needs, unless it has a token.
+func (h *Handler) authorizeFile(r *http.Request) (bulkexport.Access, error) {
+	access, err := h.authorize(r)
+	if h.signer != nil && errors.Is(err, ErrUnauthenticated) && hasSignature(r) {
+		err = errSignature
+	}
+	return access, err
 }
 
 // serveFile answers with a file. http.ServeContent knows conditions and ranges;
@@ -42,7 +65,7 @@ func (h *Handler) File(w http.ResponseWriter, r *http.Request) {
 // say so without being asked, and count what they have after inflating it. An
 // If-Range with the ETag of the gzip form says that its bytes are meant; they
 // have positions to go back to only where they are stored.
-func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulkexport.OpenedFile) {
+func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulkexport.OpenedFile, signed bool) {
 	protect(w)
 	file, header := opened.File, w.Header()
 	header.Set("Content-Type", "application/fhir+ndjson")
@@ -55,7 +78,7 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulke
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
-	out := &download{ResponseWriter: w, request: r, content: content}
+	out := &download{ResponseWriter: w, request: r, content: content, stall: h.cfg.StallTimeout}
 	if wantsGzip(r) && (r.Header.Get("Range") == "" || opened.Gzip != nil && r.Header.Get("If-Range") == zipped) {
 		header.Set("Content-Encoding", "gzip")
 		header.Set("ETag", zipped)
@@ -67,6 +90,9 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, opened bulke
 	err := content.end()
 	if err == nil {
 		out.finish()
+	}
+	h.reportDownload(r, opened, signed, out)
+	if err == nil {
 		return
 	}
 	if r.Context().Err() == nil {

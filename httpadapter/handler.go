@@ -67,6 +67,7 @@ type Handler struct {
 	root     string // path of BaseURL: empty, or begins with /
 	can      bulkexport.Capabilities
 	polls    *polls
+	signer   *signer // nil without keys
 	metadata metadata
 	mux      *http.ServeMux
 }
@@ -89,6 +90,9 @@ func New(exporter *bulkexport.Exporter, cfg Config) (*Handler, error) {
 	h := &Handler{
 		exporter: exporter, cfg: cfg, root: base.Path,
 		can: exporter.Capabilities(), polls: newPolls(cfg.PollLimit),
+	}
+	if len(cfg.SignedURLs.Keys) > 0 {
+		h.signer = &signer{keys: cfg.SignedURLs.Keys, place: cfg.BaseURL + cfg.JobPath}
 	}
 	h.metadata = newMetadata(h.can, cfg.BaseURL+cfg.FHIRPath)
 	h.mux = h.routes()

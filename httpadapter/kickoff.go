@@ -28,9 +28,13 @@ func (h *Handler) KickOff(level bulkexport.Level) http.Handler {
 			return
 		}
 		prefer := preferencesOf(r)
-		job, err := h.kickOff(level, prefer, w, r)
+		access, err := h.authorize(r)
+		var job bulkexport.Job
+		if err == nil {
+			job, err = h.kickOff(access, level, prefer, w, r)
+		}
 		if err != nil {
-			h.fail(w, r, err)
+			h.deny(w, r, asked{operation: OpKickOff, caller: access.Caller, level: level}, err)
 			return
 		}
 		protect(w)
@@ -43,12 +47,8 @@ func (h *Handler) KickOff(level bulkexport.Level) http.Handler {
 }
 
 func (h *Handler) kickOff(
-	level bulkexport.Level, prefer preferences, w http.ResponseWriter, r *http.Request,
+	access bulkexport.Access, level bulkexport.Level, prefer preferences, w http.ResponseWriter, r *http.Request,
 ) (bulkexport.Job, error) {
-	access, err := h.authorize(r)
-	if err != nil {
-		return bulkexport.Job{}, err
-	}
 	switch {
 	case !slices.Contains(h.can.Levels, level):
 		return bulkexport.Job{}, errNoSuchLevel

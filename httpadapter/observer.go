@@ -13,8 +13,7 @@ import (
 // several at once: return quickly. Values carry no resource content and no
 // credentials; the context is that of the request and may have ended.
 type Observer struct {
-	// Downloaded is called after each answer that has sent bytes of a file, or all of
-	// a range that is empty.
+	// Downloaded is called after each answer that has sent bytes of a file.
 	Downloaded func(ctx context.Context, download Download)
 	// Refused is called after each answer that denies something for who asks, or how
 	// often: one with status 401, 403 or 429, and 404 for an export, file or Group.
@@ -35,7 +34,7 @@ type Download struct {
 	// Bytes is how much of the body was handed to the connection: compressed bytes
 	// where it was compressed.
 	Bytes int64
-	// Whole says that all of the file was asked for, and handed to the connection.
+	// Whole says that it was all of the file, in one answer.
 	Whole bool
 }
 

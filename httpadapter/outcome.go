@@ -3,6 +3,7 @@ package httpadapter
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -13,10 +14,11 @@ import (
 
 // fail answers with what an error becomes. The cause of an unknown one goes to
 // the log, under an id that the client is given.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+// It returns the status.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) int {
 	a := answerTo(err)
-	if a.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", challenge(r))
+	if name := challengeFor(a.status, r, err); name != "" {
+		w.Header().Set("WWW-Authenticate", name)
 	}
 	if a.retryAfter > 0 {
 		setRetryAfter(w, a.retryAfter)
@@ -32,16 +34,23 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		issues = []issue{{Severity: "error", Code: a.code, Diagnostics: a.text}}
 	}
 	writeOutcome(w, r, a.status, issues...)
+	return a.status
 }
 
-// challenge follows RFC 6750, section 3: it has a parameter always, but an error
-// code only where there was a token.
-func challenge(r *http.Request) string {
+// challengeFor follows RFC 6750, section 3: it has a parameter always, but an error
+// code only where there was a token. It is empty where there is none.
+func challengeFor(status int, r *http.Request, err error) string {
+	const realm = `Bearer realm="FHIR"`
 	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return `Bearer realm="FHIR"`
+	switch bearer := strings.EqualFold(scheme, "Bearer"); {
+	case status == http.StatusUnauthorized && !bearer:
+		return realm
+	case status == http.StatusUnauthorized:
+		return realm + `, error="invalid_token"`
+	case bearer && errors.Is(err, bulkexport.ErrInsufficientScope):
+		return realm + `, error="insufficient_scope"`
 	}
-	return `Bearer realm="FHIR", error="invalid_token"`
+	return ""
 }
 
 // issue is an issue of an OperationOutcome.

@@ -17,21 +17,19 @@ import (
 // so on, which the links in it say.
 func (h *Handler) Status(w http.ResponseWriter, r *http.Request) {
 	access, err := h.authorize(r)
-	if err != nil {
-		h.fail(w, r, err)
-		return
+	var status bulkexport.Status
+	if err == nil {
+		status, err = h.status(access, r)
 	}
-	status, err := h.status(access, r)
 	switch {
 	case err != nil:
-		h.fail(w, r, err)
+		h.deny(w, r, asked{operation: OpStatus, caller: access.Caller}, err)
 	case status.Job.State == bulkexport.JobFailed:
 		// "processing" is not one of the codes that clients try again for.
 		failure := issue{Severity: "error", Code: "processing", Diagnostics: status.Job.FailureReason}
 		writeOutcome(w, r, jobStatus(w, status, http.StatusInternalServerError), failure)
 	case status.Job.State == bulkexport.JobCompleted:
-		setExpires(w, status, status.Job.ExpiresAt)
-		writeJSON(w, "application/json", jobStatus(w, status, http.StatusOK), h.manifest(status))
+		h.writeManifest(w, status, http.StatusOK, status.Job.ExpiresAt)
 	default:
 		h.writeRunning(w, status)
 	}
@@ -84,10 +82,42 @@ func jobStatus(w http.ResponseWriter, status bulkexport.Status, code int) int {
 	return http.StatusOK
 }
 
-func (h *Handler) manifest(status bulkexport.Status) bulkexport.Manifest {
+// writeManifest says in Expires until when the files can be fetched by the URLs in the
+// manifest: those may end before the files do, at until. Another status request has new
+// ones.
+func (h *Handler) writeManifest(w http.ResponseWriter, status bulkexport.Status, code int, until time.Time) {
+	signedUntil := h.signedUntil(status)
+	for _, end := range []time.Time{status.URLsExpireAt, signedUntil} {
+		if !end.IsZero() && (until.IsZero() || end.Before(until)) {
+			until = end
+		}
+	}
+	if !until.IsZero() {
+		w.Header().Set("Expires", until.UTC().Format(http.TimeFormat))
+	}
+	writeJSON(w, "application/json", jobStatus(w, status, code), h.manifest(status, signedUntil))
+}
+
+// signedUntil returns until when URLs that are signed now work; zero if none are.
+func (h *Handler) signedUntil(status bulkexport.Status) time.Time {
+	if h.signer == nil || !status.URLsExpireAt.IsZero() {
+		return time.Time{}
+	}
+	until := h.exporter.Now().Add(h.cfg.SignedURLs.TTL)
+	if ends := status.Job.ExpiresAt; !ends.IsZero() && ends.Before(until) {
+		until = ends
+	}
+	return until.Truncate(time.Second)
+}
+
+func (h *Handler) manifest(status bulkexport.Status, signedUntil time.Time) bulkexport.Manifest {
 	id := status.Job.ID
-	manifest := bulkexport.NewManifest(status, h.cfg.Authorize != nil, func(name string) string {
-		return h.jobURL(id, name)
+	needsToken := h.cfg.Authorize != nil && signedUntil.IsZero()
+	manifest := bulkexport.NewManifest(status, needsToken, func(name string) string {
+		if signedUntil.IsZero() {
+			return h.jobURL(id, name)
+		}
+		return h.jobURL(id, name) + "?" + h.signer.query(id, name, signedUntil)
 	})
 	manifest.Guide = h.cfg.Guide
 	if status.More {
@@ -116,11 +146,12 @@ func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) 
 	// Clients read a number and a percent sign first, and at most 100 characters.
 	w.Header().Set("X-Progress", fmt.Sprintf("%.0f%% (%s resources%s)", math.Round(100*fraction), counts, note))
 	setRetryAfter(w, status.RetryAfter)
+	if status.Ready {
+		h.writeManifest(w, status, http.StatusAccepted, time.Time{})
+		return
+	}
 	code := jobStatus(w, status, http.StatusAccepted)
 	switch req := status.Job.Request; {
-	case status.Ready:
-		setExpires(w, status, time.Time{})
-		writeJSON(w, "application/json", code, h.manifest(status))
 	case req.AllowPartial || req.SeparateStatus:
 		// Such clients may take whatever body there is for a manifest.
 		protect(w)
@@ -131,17 +162,6 @@ func (h *Handler) writeRunning(w http.ResponseWriter, status bulkexport.Status) 
 			Message:  fmt.Sprintf("Export in progress (%s resources processed%s)", counts, note),
 			Progress: fraction,
 		})
-	}
-}
-
-// setExpires says until when the files can be fetched by the URLs in the manifest:
-// those of the sink may end before the files do. Another status request has new ones.
-func setExpires(w http.ResponseWriter, status bulkexport.Status, files time.Time) {
-	if urls := status.URLsExpireAt; !urls.IsZero() && (files.IsZero() || urls.Before(files)) {
-		files = urls
-	}
-	if !files.IsZero() {
-		w.Header().Set("Expires", files.UTC().Format(http.TimeFormat))
 	}
 }
 
