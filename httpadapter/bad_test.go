@@ -198,6 +198,9 @@ var badRequests = map[string][]bad{
 			headers: aliceAuth + "\r\nContent-Encoding: gzip\r\n" + withBody("application/json", "{}"),
 			status:  415, code: "not-supported"},
 	},
+	"long queries": {
+		{target: "/fhir/$export?_type=" + strings.Repeat("x", 256<<10), status: 414, code: "too-long"},
+	},
 	"pages": {
 		{target: status + "?page=0", status: 404, code: "not-found"},
 		{target: status + "?page=-1", status: 404, code: "not-found"},
