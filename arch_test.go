@@ -62,6 +62,7 @@ var rules = []rule{
 	{"store/", nil},
 	{"sink/", nil},
 	{"httpadapter", []string{module + "/fhir", "github.com/klauspost/compress"}},
+	{"audit", []string{module + "/httpadapter"}},
 	{"internal/", []string{"*"}},
 	{"conformance", []string{"*"}},
 	{"reliability", nil},

@@ -354,6 +354,28 @@ func TestFilesNeedTheTypeStill(t *testing.T) {
 	})
 }
 
+// TestResourcesAreCounted: of all that is read, a job counts what was exported.
+func TestResourcesAreCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := newListSource(map[string]int{"Patient": 5, "Observation": 2})
+		source.lists["Patient"][1] = "broken"
+		k := newKit(t, bulkexport.Config{
+			Source: source,
+			Filter: func(_ context.Context, _ bulkexport.Job, name string, resource []byte) ([]byte, error) {
+				if name == "Observation" {
+					return nil, nil
+				}
+				return resource, nil
+			},
+		})
+		k.start()
+		defer k.stop()
+		job := k.wait(k.kickOff()).Job
+		require.EqualValues(t, 4, job.Resources)
+	})
+}
+
 func TestFileThatShrankIsNotServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -62,6 +62,9 @@ type Job struct {
 	ReadUntil time.Time `json:"readUntil,omitzero"`
 	// Size is the length of all files in bytes; 0 until the job is completed.
 	Size int64 `json:"size,omitempty"`
+	// Resources is how many resources the files of the export have; 0 until the job is
+	// completed. One that is in several blocks counts for each.
+	Resources int64 `json:"resources,omitempty"`
 	// TransactionTime bounds every read (Bulk Data Access, "Response - Complete
 	// Status", transactionTime). It has milliseconds, is set once, before the
 	// first read, and is zero until then.
@@ -176,12 +179,12 @@ func (j *Job) publish(now time.Time) error {
 	return nil
 }
 
-func (j *Job) complete(size int64, now time.Time, ttl time.Duration) error {
+func (j *Job) complete(size, resources int64, now time.Time, ttl time.Duration) error {
 	if j.State != JobRunning {
 		return errJobOver
 	}
 	j.State = JobCompleted
-	j.Size = size
+	j.Size, j.Resources = size, resources
 	j.EndedAt, j.ExpiresAt = now, now.Add(ttl)
 	return nil
 }

@@ -227,12 +227,12 @@ func (e *Exporter) finishEmpty(ctx context.Context, jobID string) error {
 }
 
 func (e *Exporter) complete(ctx context.Context, jobID string, parts []Part) error {
-	late, size := lateErrors(parts), sizeOf(parts)
+	late, size, resources := lateErrors(parts), sizeOf(parts), resourcesIn(parts)
 	job, err := e.cfg.Store.UpdateJob(ctx, jobID, func(j *Job) error {
 		if late && !j.PublishedAt.IsZero() {
 			return errLateError
 		}
-		return j.complete(size, e.now(), e.cfg.TTL)
+		return j.complete(size, resources, e.now(), e.cfg.TTL)
 	})
 	if err != nil {
 		return err
@@ -247,6 +247,16 @@ func (e *Exporter) complete(ctx context.Context, jobID string, parts []Part) err
 func sizeOf(parts []Part) int64 {
 	return lo.SumBy(parts, func(p Part) int64 {
 		return lo.SumBy(p.Files, func(f File) int64 { return f.StoredSize() })
+	})
+}
+
+// resourcesIn counts what was exported.
+func resourcesIn(parts []Part) int64 {
+	return lo.SumBy(parts, func(p Part) int64 {
+		if p.Kind == PartDeletions || p.Kind == PartNotices {
+			return 0
+		}
+		return p.Processed - p.Dropped - p.Errors
 	})
 }
 

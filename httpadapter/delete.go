@@ -7,7 +7,8 @@ import "net/http"
 func (h *Handler) Delete(w http.ResponseWriter, r *http.Request) {
 	access, err := h.authorize(r)
 	if err == nil {
-		err = h.exporter.Delete(r.Context(), access, r.PathValue("id"))
+		ctx := withRemote(r.Context(), h.cfg.RemoteAddr(r))
+		err = h.exporter.Delete(ctx, access, r.PathValue("id"))
 	}
 	if err != nil {
 		h.deny(w, r, asked{operation: OpDelete, caller: access.Caller}, err)

@@ -73,7 +73,7 @@ func (h *Handler) kickOff(
 		return bulkexport.Job{}, err
 	}
 	req.SeparateStatus = prefer.separate
-	return h.exporter.KickOff(r.Context(), access, req)
+	return h.exporter.KickOff(withRemote(r.Context(), h.cfg.RemoteAddr(r)), access, req)
 }
 
 // requestURL returns the kick-off URL as the client knows it, which is not
