@@ -11,6 +11,7 @@ replace (
 require (
 	github.com/bulkexport/bulkexport v0.0.0
 	github.com/bulkexport/bulkexport/runner/riverrunner v0.0.0
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/stretchr/testify v1.12.1
 	gocloud.dev v0.47.0
