@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,26 +121,27 @@ func TestForgedURLs(t *testing.T) {
 // TestSignedURLsEnd asks with a clock that goes on.
 func TestSignedURLsEnd(t *testing.T) {
 	t.Parallel()
-	clock := now
+	var passed atomic.Int64 // since now
+	pass := func(d time.Duration) { passed.Store(int64(d)) }
 	k := newSignedKit(t, setup{
-		core: bulkexport.Config{Now: func() time.Time { return clock }},
+		core: bulkexport.Config{Now: func() time.Time { return now.Add(time.Duration(passed.Load())) }},
 		http: httpadapter.Config{SignedURLs: httpadapter.SignedURLs{TTL: time.Hour}},
 	})
 	first := k.signedURL()
-	clock = now.Add(time.Hour - time.Second)
+	pass(time.Hour - time.Second)
 	require.Equal(t, http.StatusOK, k.get(first).status)
 	second := k.signedURL()
 	require.NotEqual(t, first, second)
-	clock = now.Add(time.Hour)
+	pass(time.Hour)
 	require.Equal(t, http.StatusUnauthorized, k.get(first).status)
 	require.Equal(t, http.StatusOK, k.get(second).status)
 
-	clock = now.Add(24*time.Hour - time.Minute)
+	pass(24*time.Hour - time.Minute)
 	res := k.get(status, aliceAuth)
 	require.Equal(t, now.Add(24*time.Hour).Format(http.TimeFormat), res.header.Get("Expires"))
 	last := k.signedURL()
 	require.Equal(t, http.StatusOK, k.get(last).status)
-	clock = now.Add(24 * time.Hour)
+	pass(24 * time.Hour)
 	require.Equal(t, http.StatusUnauthorized, k.get(last).status)
 }
 

@@ -2,6 +2,7 @@ package httpadapter_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestGoldenSignedURLs(t *testing.T) {
 				StartedAt: now.Add(-30 * time.Second),
 			}
 			job.Request.AllowPartial = state == bulkexport.JobRunning
-			k.addJob(job, parts...)
+			k.addJob(job, slices.Clone(parts)...)
 			k.golden("status-urls-"+name, k.get(status, "Authorization: Bearer alice"))
 		})
 	}

@@ -9,7 +9,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -17,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -26,6 +26,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/audit"
 	"github.com/bulkexport/bulkexport/examples/internal/database"
 	"github.com/bulkexport/bulkexport/httpadapter"
 	"github.com/bulkexport/bulkexport/source/gormsource"
@@ -100,6 +101,9 @@ func run(ctx context.Context, args []string, output io.Writer) (err error) {
 	if opts.clockAhead != 0 {
 		cfg.Now = func() time.Time { return time.Now().Add(opts.clockAhead) }
 	}
+	if opts.audit {
+		cfg.Observer = cfg.Observer.With(audit.Slog(log).Observer())
+	}
 	switch {
 	case opts.rate > 0:
 		cfg.Filter = newPacer(opts.rate).keep
@@ -154,27 +158,47 @@ func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts opt
 		return err
 	}
 	defer func() { _ = listener.Close() }() // for errors; serve has closed it otherwise
-	cfg := httpadapter.Config{
-		BaseURL:      cmp.Or(opts.baseURL, "http://"+listener.Addr().String()),
-		Strict:       opts.strict,
-		DeleteStatus: opts.deleteStatus,
-		PollLimit:    opts.pollLimit,
-		Logger:       log,
+	if opts.baseURL == "" {
+		opts.baseURL = opts.scheme() + "://" + listener.Addr().String()
 	}
-	headers := "-H 'Prefer: respond-async'"
-	if len(opts.tokens) > 0 {
-		cfg.Authorize = opts.tokens.authorize
-		headers += " -H 'Authorization: Bearer TOKEN'"
-	} else {
-		cfg.Open = true
+	if listener, err = secure(listener, opts); err != nil {
+		return err
 	}
-	handler, err := httpadapter.New(exporter, cfg)
+	handler, err := newHandler(exporter, opts, log)
 	if err != nil {
 		return err
 	}
 	if err := exporter.Start(ctx); err != nil {
 		return err
 	}
-	log.Info("listening", "try", "curl -i "+headers+" '"+cfg.BaseURL+"/fhir/$export'")
+	headers := "-H 'Prefer: respond-async'"
+	if opts.secured() {
+		headers += " -H 'Authorization: Bearer TOKEN'"
+	}
+	log.Info("listening", "try", "curl -i "+headers+" '"+opts.baseURL+"/fhir/$export'")
 	return serve(ctx, listener, handler, exporter)
+}
+
+// newHandler returns what answers requests.
+func newHandler(exporter *bulkexport.Exporter, opts options, log *slog.Logger) (http.Handler, error) {
+	cfg := httpadapter.Config{
+		BaseURL:      opts.baseURL,
+		Strict:       opts.strict,
+		DeleteStatus: opts.deleteStatus,
+		PollLimit:    opts.pollLimit,
+		Logger:       log,
+	}
+	if opts.audit {
+		cfg.Observer = audit.Slog(log).HTTPObserver()
+	}
+	if !opts.secured() {
+		cfg.Open = true
+		return httpadapter.New(exporter, cfg)
+	}
+	cfg.Authorize = opts.tokens.authorize
+	var err error
+	if cfg.SignedURLs, err = opts.signing(); err != nil {
+		return nil, err
+	}
+	return httpadapter.New(exporter, cfg)
 }

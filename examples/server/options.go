@@ -18,6 +18,10 @@ type options struct {
 	dir, dsn      string
 	runner, sink  string
 	signedURLs    time.Duration
+	urlKey        string
+	tlsCert       string
+	tlsKey        string
+	audit         bool
 	ceilings      bulkexport.Ceilings
 	clockAhead    time.Duration
 	data          dataset.Source
@@ -56,7 +60,12 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.sink, "sink", "", "where files are kept: `URL` file:///folder, or s3://bucket?region=…&endpoint=…"+
 		"&use_path_style=true with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (default: a folder in -dir)")
 	flags.DurationVar(&o.signedURLs, "signed-urls", 0,
-		"let clients fetch files from the bucket, by URLs that work for so much `time` (default: from this server)")
+		"let clients fetch files by URLs that work for so much `time` without a token, from the bucket if there is one")
+	flags.StringVar(&o.urlKey, "url-key", "", "`file` with a secret of at least 32 bytes that URLs of this server are "+
+		"signed with, the same for all servers (default: one that is made up at start)")
+	flags.StringVar(&o.tlsCert, "tls-cert", "", "`file` with a certificate, to serve over TLS")
+	flags.StringVar(&o.tlsKey, "tls-key", "", "`file` with its key")
+	flags.BoolVar(&o.audit, "audit", false, "log who was given what")
 	flags.IntVar(&o.ceilings.Job, "max-job-parts", 0, "parts of an export at a time: `N` (default: no limit)")
 	flags.IntVar(&o.ceilings.Tenant, "max-tenant-parts", 0, "parts of a tenant at a time: `N` (default: no limit)")
 	flags.IntVar(&o.ceilings.Total, "max-parts", 0, "parts of all exports at a time: `N` (default: no limit)")
@@ -108,13 +117,18 @@ func (o options) check(operands int) error {
 	check(o.runner != "river" || o.dsn != "", "-runner river needs -db postgres://…")
 	check(o.sink == "" || strings.HasPrefix(o.sink, "file:///") || strings.HasPrefix(o.sink, "s3://"),
 		"-sink must be file:///… or s3://…")
-	check(o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://"), "-signed-urls needs -sink s3://…")
+	check(o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://") || o.secured(),
+		"-signed-urls needs -sink s3://…, or tokens: where access is open, URLs are too")
+	check((o.tlsCert == "") == (o.tlsKey == ""), "-tls-cert and -tls-key need each other")
 	check(o.tokens.wellFormed(), "-token must be TOKEN=CLIENT@TENANT")
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("flags: %w", err)
 	}
 	return nil
 }
+
+// secured reports whether clients need tokens.
+func (o options) secured() bool { return len(o.tokens) > 0 }
 
 // loads reports whether there are records to load.
 func (o options) loads() bool { return o.data != dataset.Source{} }

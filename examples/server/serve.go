@@ -21,6 +21,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, exp
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    320 << 10, // a kick-off has at most 256 KiB of query
 		// No WriteTimeout: a download takes as long as the client needs. And no
 		// ReadTimeout, which would cancel the context of a request that is being
 		// answered; the bodies of kick-offs have a bound of their own.

@@ -50,7 +50,7 @@ type Process struct {
 	log   buffer
 }
 
-var listening = regexp.MustCompile(`msg=listening .*'(http://[^/]+)/`)
+var listening = regexp.MustCompile(`msg=listening .*'(https?://[^/]+)/`)
 
 // Start starts a command that is the example server, and waits until it listens
 // or ctx ends. Without -addr among its arguments it takes a free port of
