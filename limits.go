@@ -30,15 +30,16 @@ func (e *Exporter) checkLimits(ctx context.Context, caller Caller) error {
 	case e.cfg.MaxClientExports > 0 && len(own) >= e.cfg.MaxClientExports:
 		return e.limitError(ctx, own, "this client has as many unfinished exports as it may have")
 	case e.cfg.MaxTenantExports > 0 && len(jobs) >= e.cfg.MaxTenantExports:
-		return e.limitError(ctx, jobs, "there are as many unfinished exports as there may be")
+		return e.limitError(ctx, own, "there are as many unfinished exports as there may be")
 	}
 	return nil
 }
 
-// limitError says when the first of the jobs may have ended.
-func (e *Exporter) limitError(ctx context.Context, jobs []Job, reason string) error {
+// limitError says when the first of the caller's own jobs may have ended. How far
+// those of others are is not for this caller to know.
+func (e *Exporter) limitError(ctx context.Context, own []Job, reason string) error {
 	wait := maxRetryAfter * time.Second
-	for _, job := range jobs {
+	for _, job := range own {
 		parts, err := e.cfg.Store.Parts(ctx, job.ID)
 		if err != nil {
 			continue // it may have been deleted just now

@@ -180,6 +180,31 @@ func TestLimits(t *testing.T) {
 	require.NoError(t, kickOff("south", "a"))
 }
 
+// TestLimitsTellNothingOfOthers has a tenant whose one export is nearly done, which
+// only its own client may conclude from Retry-After.
+func TestLimitsTellNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	const boundary = 2 * time.Minute
+	k := newKit(t, bulkexport.Config{Source: newListSource(map[string]int{"Patient": 1}), MaxTenantExports: 1})
+	job, err := k.exporter.KickOff(t.Context(), alice, bulkexport.ExportRequest{Level: bulkexport.LevelSystem})
+	require.NoError(t, err)
+	refusal := func(access bulkexport.Access) time.Duration {
+		_, err := k.exporter.KickOff(t.Context(), access, bulkexport.ExportRequest{Level: bulkexport.LevelSystem})
+		var limit *bulkexport.LimitError
+		require.ErrorAs(t, err, &limit)
+		return limit.RetryAfter
+	}
+	require.Less(t, refusal(alice), boundary)
+	bob := bulkexport.Access{Caller: bulkexport.Caller{Tenant: alice.Tenant, Client: "bob"}}
+	require.Equal(t, boundary, refusal(bob))
+	_, err = k.store.UpdateJob(t.Context(), job.ID, func(j *bulkexport.Job) error {
+		j.CreatedAt = j.CreatedAt.Add(-time.Hour)
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, boundary, refusal(bob), "the same, however far it is")
+}
+
 func TestAllFaultsAtOnce(t *testing.T) {
 	t.Parallel()
 	inClinic(t, bulkexport.Config{}, func(t *testing.T, c *clinic) {
