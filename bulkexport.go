@@ -235,9 +235,9 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	shared, _ := cfg.Store.(StoreClock)
 	e.clock = newClock(cfg.Now, shared)
-	var counts bool
-	if e.limiter, counts = cfg.Store.(Limiter); !counts {
-		e.limiter = NewLimiter()
+	e.limiter = NewLimiter()
+	if counts, ok := cfg.Store.(Limiter); ok {
+		e.limiter = timedLimiter{counts}
 	}
 	cfg.Store = timedStore{cfg.Store}
 	e.cfg = cfg

@@ -80,3 +80,13 @@ func (s timedRevisions) Revision(ctx context.Context, id string) (int64, error) 
 	defer cancel()
 	return s.store.Revision(ctx, id)
 }
+
+// timedLimiter is the limiter of a store, whose calls end.
+type timedLimiter struct{ limiter Limiter }
+
+// Take implements [Limiter].
+func (l timedLimiter) Take(ctx context.Context, key string, cost, burst time.Duration) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return l.limiter.Take(ctx, key, cost, burst)
+}
