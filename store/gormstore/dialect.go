@@ -33,6 +33,11 @@ type dialect struct {
 	forUpdate string
 	// clock asks the server for its time; empty where there is no server.
 	clock string
+	// now is an expression: microseconds since 1970, by the clock that all processes
+	// share. It is evaluated after the statement has its locks.
+	now string
+	// skipLocked ends a SELECT that locks rows, and leaves out those that others have.
+	skipLocked string
 	// isConflict tells errors after which a transaction is tried again.
 	isConflict func(error) bool
 }
@@ -60,7 +65,9 @@ func sqlite() dialect {
 		transact:    immediately,
 		read:        undisturbed,
 		prepares:    true,
-		isConflict:  isBusy,
+		now: "((CAST(strftime('%s', 'now') AS integer) * 1000" +
+			" + CAST(substr(strftime('%f', 'now'), 4) AS integer)) * 1000)",
+		isConflict: isBusy,
 	}
 }
 
@@ -92,6 +99,8 @@ func postgres() dialect {
 		shareJob:   begin + "pg_advisory_xact_lock_shared" + jobKey,
 		forUpdate:  " FOR UPDATE OF p",
 		clock:      "SELECT clock_timestamp()",
+		now:        "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)",
+		skipLocked: " FOR UPDATE SKIP LOCKED",
 		isConflict: isSerializationFailure,
 	}
 }
@@ -115,6 +124,11 @@ func tables(collation string) []string {
 			doc      text NOT NULL,
 			PRIMARY KEY (job_id, idx)
 		)`,
+		`CREATE TABLE IF NOT EXISTS bulkexport_limits (
+			key     text COLLATE ` + collation + ` NOT NULL PRIMARY KEY, -- SHA-256
+			free_at bigint NOT NULL -- when it owes nothing: microseconds since 1970
+		)`,
+		`CREATE INDEX IF NOT EXISTS bulkexport_limits_free_at ON bulkexport_limits (free_at)`,
 	}
 }
 

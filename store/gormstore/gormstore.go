@@ -1,4 +1,4 @@
-// Package gormstore keeps jobs in two tables of the host's own SQLite or
+// Package gormstore keeps jobs in three tables of the host's own SQLite or
 // PostgreSQL database.
 //
 //	store, err := gormstore.New(db)
@@ -53,10 +53,12 @@ var (
 	_ bulkexport.JobStore       = (*Store)(nil)
 	_ bulkexport.StoreRevisions = (*Store)(nil)
 	_ bulkexport.StoreClock     = (*Store)(nil)
+	_ bulkexport.Limiter        = (*Store)(nil)
 )
 
 // Store is a [bulkexport.JobStore] in the tables bulkexport_jobs and
-// bulkexport_parts. It is safe for concurrent use.
+// bulkexport_parts, and a [bulkexport.Limiter] in bulkexport_limits. It is safe for
+// concurrent use.
 //
 // Ids, tenants and clients must be UTF-8 without NUL, which is all that
 // PostgreSQL can compare; CreateJob refuses others.
@@ -66,6 +68,7 @@ type Store struct {
 	turn    chan struct{} // full while a transaction writes, if there may be but one
 
 	revision prepared
+	limits   *limits
 }
 
 // New returns a store in the database that db is connected to. The host goes on
@@ -85,7 +88,7 @@ func New(db *gorm.DB) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gormstore: new: %w", err)
 	}
-	return &Store{db: pool, dialect: dialect, turn: make(chan struct{}, 1)}, nil
+	return &Store{db: pool, dialect: dialect, turn: make(chan struct{}, 1), limits: newLimits(dialect)}, nil
 }
 
 // Migrate creates the tables where they do not exist yet, and adds what those of

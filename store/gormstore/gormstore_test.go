@@ -70,15 +70,21 @@ func TestPostgres(t *testing.T) {
 	} {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
-			testCountTogether(t, func(t *testing.T) gorm.Dialector {
+			open := func(t *testing.T) gorm.Dialector {
 				t.Helper()
 				return postgres.Open(schemas(t).(*postgres.Dialector).DSN + parameters)
-			})
+			}
+			testCountTogether(t, open)
+			testTakeTogether(t, open)
 		})
 	}
 	t.Run("conflicts are tried again", func(t *testing.T) {
 		t.Parallel()
 		testConflicts(t, schemas)
+	})
+	t.Run("conflicts of takes are tried again", func(t *testing.T) {
+		t.Parallel()
+		testTakeConflicts(t, schemas)
 	})
 	t.Run("parts do not wait", func(t *testing.T) {
 		t.Parallel()
@@ -99,6 +105,9 @@ func testBoth(t *testing.T, open newDatabase) {
 		"migrate earlier tables":      testMigrateEarlierTables,
 		"reads do not wait":           testReadsDoNotWait,
 		"a refusal is not a conflict": testRefusalIsNotAConflict,
+		"limits keep no keys":         testLimitsKeepNoKeys,
+		"limits are swept":            testLimitsAreSwept,
+		"a clock was ahead":           testClockWasAhead,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,6 +38,13 @@ func (s *Store) writeJob(ctx context.Context, name, lock, jobID string, op opera
 
 // write runs op in a transaction.
 func (s *Store) write(ctx context.Context, name string, op operation) error {
+	return s.inTurn(ctx, name, func() error {
+		return s.retry(ctx, name, func() error { return s.dialect.transact(ctx, s.db, op) })
+	})
+}
+
+// inTurn runs fn, which writes, when it may.
+func (s *Store) inTurn(ctx context.Context, name string, fn func() error) error {
 	if s.dialect.oneWriter {
 		select {
 		case s.turn <- struct{}{}:
@@ -46,10 +53,11 @@ func (s *Store) write(ctx context.Context, name string, op operation) error {
 			return explain(ctx, name, ctx.Err())
 		}
 	}
-	return s.retry(ctx, name, func() error { return s.dialect.transact(ctx, s.db, op) })
+	return fn()
 }
 
-// read runs op, which only reads.
+// read runs op without a transaction: it only reads, or each of its statements may
+// stand alone.
 func (s *Store) read(ctx context.Context, name string, op operation) error {
 	return s.retry(ctx, name, func() error { return s.dialect.read(ctx, s.db, op) })
 }

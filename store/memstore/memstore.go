@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -21,6 +22,7 @@ import (
 var (
 	_ bulkexport.JobStore       = (*Store)(nil)
 	_ bulkexport.StoreRevisions = (*Store)(nil)
+	_ bulkexport.Limiter        = (*Store)(nil)
 )
 
 // Store is a [bulkexport.JobStore] in memory. It is safe for concurrent use.
@@ -28,6 +30,8 @@ var (
 type Store struct {
 	mu   sync.Mutex
 	jobs map[string]*record
+
+	limiter bulkexport.Limiter
 }
 
 // record is a job with its parts in order of Index. Nothing in it is shared
@@ -40,7 +44,7 @@ type record struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{jobs: make(map[string]*record)}
+	return &Store{jobs: make(map[string]*record), limiter: bulkexport.NewLimiter()}
 }
 
 // CreateJob implements [bulkexport.JobStore].
@@ -180,6 +184,16 @@ func (s *Store) Revision(ctx context.Context, id string) (int64, error) {
 		return 0, fmt.Errorf("memstore: get revision: %w", err)
 	}
 	return rec.revision, nil
+}
+
+// Take implements [bulkexport.Limiter] for all who use this store, with
+// [bulkexport.NewLimiter].
+func (s *Store) Take(ctx context.Context, key string, cost, burst time.Duration) (time.Duration, error) {
+	wait, err := s.limiter.Take(ctx, key, cost, burst)
+	if err != nil {
+		return 0, fmt.Errorf("memstore: take: %w", err)
+	}
+	return wait, nil
 }
 
 // find is to be called with s.mu held. It looks at the context too, since that

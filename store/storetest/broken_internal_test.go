@@ -26,6 +26,7 @@ type faulty struct {
 	updatePart func(context.Context, string, int, partUpdate) (bulkexport.Part, error)
 	revision   func(context.Context, string) (int64, error)
 	time       func(context.Context) (time.Time, error)
+	take       func(context.Context, string, time.Duration, time.Duration) (time.Duration, error)
 }
 
 type (
@@ -55,7 +56,7 @@ func over(m *memstore.Store, fault func(*faulty)) *faulty {
 	s := &faulty{
 		Store: m, createJob: m.CreateJob, job: m.Job, updateJob: m.UpdateJob, jobs: m.Jobs,
 		deleteJob: m.DeleteJob, setParts: m.SetParts, parts: m.Parts, updatePart: m.UpdatePart,
-		revision: m.Revision, time: timeOfDay,
+		revision: m.Revision, time: timeOfDay, take: m.Take,
 	}
 	fault(s)
 	return s
@@ -132,7 +133,7 @@ func linger() { <-time.After(time.Millisecond) }
 func brokenStores() []brokenStore {
 	return slices.Concat(forgetfulStores(), confusedStores(), wrongLists(), wrongPlans(),
 		leakyStores(), stubbornStores(), racyStores(), separateStores(), subtleStores(), unrevisedStores(),
-		wrongClocks())
+		wrongClocks(), wrongLimiters())
 }
 
 func forgetfulStores() []brokenStore {

@@ -10,6 +10,7 @@ func persistenceCases() []testCase {
 		{Persistence, "both stores see each other's changes", both(seeEachOther)},
 		{Persistence, "a revision grows with what another store changes", ofRevisions(reviseByRival)},
 		{Persistence, "another store has the same clock", ofClocks(clockOfRival)},
+		{Persistence, "another store counts the same", ofLimiters(limitOfRival)},
 		{Persistence, "random calls on stores that come and go are answered as by one", randomSequences},
 	}
 }

@@ -81,6 +81,9 @@ const (
 	// Clocks: a store that is a [bulkexport.StoreClock] has a clock that goes on, the
 	// same for all. All others need not skip it.
 	Clocks Category = "clocks"
+	// Limits: a store that is a [bulkexport.Limiter] counts as a model does, and says
+	// truly how long to wait. All others need not skip it.
+	Limits Category = "limits"
 	// Sharing: the cases of Atomicity, with calls spread over two stores over
 	// the same data, as two processes would make them.
 	Sharing Category = "sharing"
@@ -195,7 +198,7 @@ func both(run func(t tester, s, rival bulkexport.JobStore)) func(tester, stores)
 }
 
 func allCases() []testCase {
-	atomic := slices.Concat(updateRaceCases(), deleteRaceCases(), planRaceCases(), historyCases())
+	atomic := slices.Concat(updateRaceCases(), deleteRaceCases(), planRaceCases(), limitRaceCases(), historyCases())
 	shared := slices.Clone(atomic)
 	for i := range shared {
 		shared[i].category = Sharing
@@ -203,6 +206,6 @@ func allCases() []testCase {
 	return slices.Concat(
 		basicCases(), absentCases(), copyCases(), timeCases(), refusalCases(), hostileCases(),
 		filterCases(), planCases(), deletionCases(), cancellationCases(), sequenceCases(),
-		revisionCases(), clockCases(), atomic, persistenceCases(), shared,
+		revisionCases(), clockCases(), limitCases(), atomic, persistenceCases(), shared,
 	)
 }
