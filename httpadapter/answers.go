@@ -33,11 +33,6 @@ var (
 	errSignature      = fmt.Errorf("signature of URL: %w", ErrUnauthenticated)
 )
 
-// hotPollError refuses a poll that did not heed Retry-After.
-type hotPollError struct{ retryAfter time.Duration }
-
-func (e *hotPollError) Error() string { return "polled too often" }
-
 // answer is what an error becomes on the wire. code is a FHIR issue type;
 // clients try again after "transient" and the codes below it, which are
 // "throttled" and "timeout".
@@ -67,14 +62,14 @@ func busy(code, text string) answer {
 func answerTo(err error) answer {
 	var fault *bulkexport.RequestError
 	var limit *bulkexport.LimitError
-	var hot *hotPollError
+	var rate *rateError
 	switch {
 	case errors.As(err, &fault) && !errors.Is(err, bulkexport.ErrForbidden):
 		return answer{status: http.StatusBadRequest} // its issues speak for themselves
 	case errors.As(err, &limit):
 		return throttled(limit.RetryAfter, "Try again later: "+limit.Reason+".")
-	case errors.As(err, &hot):
-		return throttled(hot.retryAfter, "The status is asked for too often. Heed Retry-After.")
+	case errors.As(err, &rate):
+		return throttled(rate.retryAfter, rate.what)
 	}
 	for _, known := range knownErrors() {
 		if errors.Is(err, known.err) {

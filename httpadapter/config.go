@@ -68,9 +68,33 @@ type Config struct {
 	// PollLimit is how many times in a row a client may ask for the status of a
 	// running export without heeding Retry-After, before it is answered 429; each
 	// second allows one more. Whoever heeds Retry-After is never refused, and
-	// downloads are not limited. Each process counts for itself. Defaults to 60;
-	// -1 means no limit.
+	// downloads are not limited. Each process counts what it has seen, and Limiter
+	// what came early. Defaults to 60; -1 means no limit.
 	PollLimit int
+	// TenantPolls is how often all clients of a tenant together may ask for the status
+	// of running exports earlier than a second after they have asked this process;
+	// beyond that they are answered 429. Whoever heeds Retry-After is not counted and
+	// never refused. Defaults to no limit.
+	TenantPolls Rate
+	// ClientKickOffs and TenantKickOffs are how often a client, and all clients of a
+	// tenant together, may ask for an export, whether it is accepted or refused, before
+	// they are answered 429. What a client asks for beyond its own rate does not count
+	// for its tenant. How many exports may run is for [bulkexport.Config]. Default to
+	// no limit.
+	ClientKickOffs, TenantKickOffs Rate
+	// FailedLogins is how often Authorize may find the credentials of requests from one
+	// RemoteAddr invalid ([ErrUnauthenticated]). Beyond that all requests from there
+	// that need authorization are answered 429 for some time, at most Every, without a
+	// look at their credentials. IPv6 addresses count by their first 64 bits. Requests
+	// without credentials in an Authorization header do not count. As long as RemoteAddr
+	// is not set, nor do those from private networks and this machine, since that may
+	// be a proxy, which everybody comes from. Defaults to 60 at once and one more each
+	// second; a Burst of -1 means no limit.
+	FailedLogins Rate
+	// Limiter counts for these limits. While it is in trouble requests are let through,
+	// and the log says so. Defaults to that of the exporter, so that with a store that
+	// counts ([bulkexport.Limiter]) limits hold for all processes together.
+	Limiter bulkexport.Limiter
 
 	// StallTimeout is how long a client may take to receive a piece of a file, which is
 	// at most 256 KiB; then the connection is closed. Defaults to 5 minutes.
@@ -97,6 +121,7 @@ func (c Config) withDefaults() Config {
 	c.DeleteStatus = cmp.Or(c.DeleteStatus, http.StatusNoContent)
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, 8<<20)
 	c.PollLimit = cmp.Or(c.PollLimit, 60)
+	c.FailedLogins = cmp.Or(c.FailedLogins, Rate{60, time.Second})
 	c.SignedURLs.TTL = cmp.Or(c.SignedURLs.TTL, defaultSignedTTL)
 	c.StallTimeout = cmp.Or(c.StallTimeout, 5*time.Minute)
 	if c.RemoteAddr == nil {
@@ -124,6 +149,10 @@ func (c Config) validate() error {
 	check(c.Guide == bulkexport.STU3 || c.Guide == bulkexport.STU4Ballot, "Guide", "is not one that is known")
 	check(c.MaxBodyBytes > 0, "MaxBodyBytes", "must not be negative")
 	check(c.PollLimit >= -1 && c.PollLimit <= 1_000_000, "PollLimit", "must be from -1 to 1,000,000")
+	check(c.TenantPolls.valid(), "TenantPolls", rateRule)
+	check(c.ClientKickOffs.valid(), "ClientKickOffs", rateRule)
+	check(c.TenantKickOffs.valid(), "TenantKickOffs", rateRule)
+	check(c.FailedLogins.valid() || c.FailedLogins.Burst == -1, "FailedLogins", rateRule)
 	if len(c.SignedURLs.Keys) > 0 {
 		err := c.SignedURLs.validate()
 		check(err == nil, "SignedURLs", fmt.Sprint(err))

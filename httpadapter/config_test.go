@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,6 +68,19 @@ func TestConfigFaults(t *testing.T) {
 		{"body", httpadapter.Config{BaseURL: "http://h", MaxBodyBytes: -1, Open: true}, []string{"MaxBodyBytes"}},
 		{"polls", httpadapter.Config{BaseURL: "http://h", PollLimit: -2, Open: true}, []string{"PollLimit"}},
 		{"many polls", httpadapter.Config{BaseURL: "http://h", PollLimit: math.MaxInt, Open: true}, []string{"PollLimit"}},
+		{"rate without a burst", httpadapter.Config{
+			BaseURL: "http://h", TenantPolls: httpadapter.Rate{Every: time.Second}, Open: true,
+		}, []string{"TenantPolls"}},
+		{"rate of ever", httpadapter.Config{
+			BaseURL: "http://h", ClientKickOffs: httpadapter.Rate{Burst: 1}, Open: true,
+		}, []string{"ClientKickOffs"}},
+		{"long rate", httpadapter.Config{
+			BaseURL: "http://h", TenantKickOffs: httpadapter.Rate{Burst: math.MaxInt, Every: math.MaxInt64}, Open: true,
+		}, []string{"TenantKickOffs"}},
+		{"rate of less than none", httpadapter.Config{
+			BaseURL: "http://h", ClientKickOffs: httpadapter.Rate{Burst: -1},
+			FailedLogins: httpadapter.Rate{Burst: -2, Every: time.Second}, Open: true,
+		}, []string{"ClientKickOffs", "FailedLogins"}},
 		{"status", httpadapter.Config{BaseURL: "http://h", DeleteStatus: 200, Open: true}, []string{"DeleteStatus"}},
 		{"both", httpadapter.Config{BaseURL: "http://h", Authorize: hook, Open: true}, []string{"Open"}},
 		{
@@ -101,6 +115,8 @@ func TestConfigIsEnough(t *testing.T) {
 	for _, config := range []httpadapter.Config{
 		{BaseURL: "http://localhost:8080", Open: true},
 		{BaseURL: "HTTPS://fhir.example.org/", Open: true, DeleteStatus: http.StatusAccepted},
+		{BaseURL: "http://h", FailedLogins: httpadapter.Rate{Burst: -1}, Open: true},
+		{BaseURL: "http://h", ClientKickOffs: httpadapter.Rate{Burst: 7, Every: 24 * time.Hour}, Open: true},
 		{BaseURL: "http://h", JobPath: "/fhir/jobs", Guide: bulkexport.STU4Ballot, Strict: true, PollLimit: -1, Open: true},
 		{BaseURL: "http://h", FHIRPath: "/", JobPath: "/jobs", MaxBodyBytes: 1, PollLimit: 1, Open: true},
 		{BaseURL: "http://h", FHIRPath: "/a/b/c", JobPath: "/a", Open: true},

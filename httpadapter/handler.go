@@ -67,14 +67,19 @@ type Handler struct {
 	root     string // path of BaseURL: empty, or begins with /
 	can      bulkexport.Capabilities
 	polls    *polls
-	signer   *signer // nil without keys
-	metadata metadata
-	mux      *http.ServeMux
+	limits   *limits
+	shut     *shutOut
+	// ownRemote says that the host has not said where requests come from.
+	ownRemote bool
+	signer    *signer // nil without keys
+	metadata  metadata
+	mux       *http.ServeMux
 }
 
 // New checks the configuration and returns a handler for the exporter, which
 // need not be started yet. The error names every field that is wrong.
 func New(exporter *bulkexport.Exporter, cfg Config) (*Handler, error) {
+	ownRemote := cfg.RemoteAddr == nil
 	cfg = cfg.withDefaults()
 	err := cfg.validate()
 	if exporter == nil {
@@ -87,9 +92,12 @@ func New(exporter *bulkexport.Exporter, cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Limiter == nil {
+		cfg.Limiter = exporter.Limiter()
+	}
 	h := &Handler{
-		exporter: exporter, cfg: cfg, root: base.Path,
-		can: exporter.Capabilities(), polls: newPolls(cfg.PollLimit),
+		exporter: exporter, cfg: cfg, root: base.Path, can: exporter.Capabilities(), ownRemote: ownRemote,
+		polls: newPolls(cfg.PollLimit), limits: newLimits(cfg.Limiter, cfg.Logger), shut: newShutOut(),
 	}
 	if len(cfg.SignedURLs.Keys) > 0 {
 		h.signer = &signer{keys: cfg.SignedURLs.Keys, place: cfg.BaseURL + cfg.JobPath}
@@ -165,15 +173,6 @@ func (h *Handler) refuseMethod(allowed string) http.HandlerFunc {
 		w.Header().Set("Allow", allowed)
 		h.fail(w, r, errMethod)
 	}
-}
-
-// authorize returns what the caller may do. Access that is open is that of the
-// caller without a name.
-func (h *Handler) authorize(r *http.Request) (bulkexport.Access, error) {
-	if h.cfg.Open {
-		return bulkexport.Access{}, nil
-	}
-	return h.cfg.Authorize(r)
 }
 
 // exportPath returns the path of a kick-off, below BaseURL. The group counts for

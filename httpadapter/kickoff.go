@@ -29,6 +29,9 @@ func (h *Handler) KickOff(level bulkexport.Level) http.Handler {
 		}
 		prefer := preferencesOf(r)
 		access, err := h.authorize(r)
+		if err == nil {
+			err = h.checkKickOff(r.Context(), access.Caller)
+		}
 		var job bulkexport.Job
 		if err == nil {
 			job, err = h.kickOff(access, level, prefer, w, r)

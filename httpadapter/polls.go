@@ -1,6 +1,8 @@
 package httpadapter
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,13 +13,6 @@ import (
 // it is never refused.
 const pollInterval = time.Second
 
-// The bounds of what is remembered: from sweepPolled on, what is past is swept
-// out; polls beyond maxPolled, some MiB, are let through uncounted.
-const (
-	sweepPolled = 1000
-	maxPolled   = 10_000
-)
-
 // polled is what is polled: a page of the status of a job, by a client.
 type polled struct {
 	caller bulkexport.Caller
@@ -25,65 +20,80 @@ type polled struct {
 	page   int
 }
 
+// polling is what is known of the polls of something.
+type polling struct {
+	// freeAt is when all of them will be paid for.
+	freeAt time.Time
+	// last is when the last one came, whether refused or not.
+	last time.Time
+}
+
+func (p polling) over(now time.Time) bool { return !p.freeAt.After(now) && !p.early(now) }
+
+// early reports whether a poll by now would have heeded no Retry-After.
+func (p polling) early(now time.Time) bool { return now.Before(p.last.Add(pollInterval)) }
+
 // polls refuses clients that poll without heeding Retry-After (Bulk Data Access,
-// "Bulk Data Status Request"). Each process counts for itself. It is safe for
+// "Bulk Data Status Request"), by what this process has seen. It is safe for
 // concurrent use.
 type polls struct {
 	// limit is how many polls may come at once; none are refused if it is
 	// negative.
 	limit int
 
-	mu sync.Mutex
-	// freeAt is when all polls will be paid for. Times that are past say nothing:
-	// what is not there is as good.
-	freeAt  map[polled]time.Time
-	sweptAt time.Time
+	mu   sync.Mutex
+	seen recent[polled, polling]
 }
 
 func newPolls(limit int) *polls {
-	return &polls{limit: limit, freeAt: map[polled]time.Time{}}
+	return &polls{limit: limit, seen: newRecent[polled, polling]()}
 }
 
-// take counts a poll. If it comes too early it is not counted, and the result is
-// how long to wait; else it is 0.
-func (p *polls) take(key polled) time.Duration {
-	if p.limit < 0 {
-		return 0
-	}
+// take counts a poll. If there are too many it is not counted, and wait is how long to
+// wait; else it is 0. Early says that the poll has heeded no Retry-After.
+func (p *polls) take(key polled) (wait time.Duration, early bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	freeAt, known := p.freeAt[key]
-	if !known && !p.room(now) {
-		return 0
+	known := p.seen.values[key]
+	next := polling{freeAt: known.freeAt, last: now}
+	if next.freeAt.Before(now) || p.limit < 0 {
+		next.freeAt = now
 	}
-	if freeAt.Before(now) {
-		freeAt = now
+	paid := next.freeAt.Add(pollInterval)
+	if wait = paid.Sub(now) - time.Duration(max(p.limit, 1))*pollInterval; wait <= 0 {
+		wait, next.freeAt = 0, paid
 	}
-	freeAt = freeAt.Add(pollInterval)
-	if wait := freeAt.Sub(now) - time.Duration(p.limit)*pollInterval; wait > 0 {
-		return wait
-	}
-	p.freeAt[key] = freeAt
-	return 0
-}
-
-// room reports whether there is some for one more key.
-func (p *polls) room(now time.Time) bool {
-	if len(p.freeAt) >= sweepPolled && now.Sub(p.sweptAt) >= pollInterval {
-		p.sweptAt = now
-		for key, freeAt := range p.freeAt {
-			if !freeAt.After(now) {
-				delete(p.freeAt, key)
-			}
-		}
-	}
-	return len(p.freeAt) < maxPolled
+	p.seen.put(now, key, next) // what there is no room for is let through
+	return wait, known.early(now)
 }
 
 // forget frees what is not to be polled any more.
 func (p *polls) forget(key polled) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.freeAt, key)
+	delete(p.seen.values, key)
+}
+
+// checkPoll refuses a poll that comes too early and too often. One that heeds
+// Retry-After is for this process alone to count, so that it costs no I/O.
+func (h *Handler) checkPoll(ctx context.Context, key polled) error {
+	if h.cfg.PollLimit < 0 && h.cfg.TenantPolls == (Rate{}) {
+		return nil
+	}
+	wait, early := h.polls.take(key)
+	if wait == 0 && early {
+		wait = h.limits.take(ctx, Rate{h.cfg.PollLimit, pollInterval},
+			fmt.Sprintf("polls of page %d of %s by %s", key.page, key.job, clientKey(key.caller)))
+	}
+	if wait > 0 {
+		return &rateError{"The status is asked for too often. Heed Retry-After.", wait}
+	}
+	if !early {
+		return nil
+	}
+	if wait = h.limits.take(ctx, h.cfg.TenantPolls, "polls by "+tenantKey(key.caller)); wait > 0 {
+		return &rateError{"The status of exports is asked for too often here. Heed Retry-After.", wait}
+	}
+	return nil
 }

@@ -29,14 +29,25 @@ type polling struct {
 
 func newPolling(t *testing.T, limit int) polling {
 	t.Helper()
-	store, sink := memstore.New(), memsink.New()
+	return newNode(t, memstore.New(), httpadapter.Config{PollLimit: limit})
+}
+
+// newNode is one of several handlers on a store. Zero fields of cfg are filled.
+func newNode(t *testing.T, store bulkexport.JobStore, cfg httpadapter.Config) polling {
+	t.Helper()
+	sink := memsink.New()
 	exporter, err := bulkexport.New(bulkexport.Config{
 		Source: wards(t, "north"), Store: store, Sink: sink, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	handler, err := httpadapter.New(exporter, httpadapter.Config{
-		BaseURL: "http://h", Authorize: authorize, PollLimit: limit,
-	})
+	cfg.BaseURL = "http://h"
+	if cfg.Authorize == nil {
+		cfg.Authorize = authorize
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	handler, err := httpadapter.New(exporter, cfg)
 	require.NoError(t, err)
 	return polling{t, store, sink, handler}
 }

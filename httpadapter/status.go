@@ -44,8 +44,8 @@ func (h *Handler) status(access bulkexport.Access, r *http.Request) (bulkexport.
 	}
 	id := r.PathValue("id")
 	key := polled{access.Caller, id, page}
-	if wait := h.polls.take(key); wait > 0 {
-		return bulkexport.Status{}, &hotPollError{wait}
+	if err := h.checkPoll(r.Context(), key); err != nil {
+		return bulkexport.Status{}, err
 	}
 	status, err := h.exporter.StatusPage(r.Context(), access, id, page)
 	ended := err == nil && status.Job.State.Ended()
