@@ -12,8 +12,6 @@ import (
 	"time"
 )
 
-const maxRedirects = 3
-
 // checkURL admits what this package may send requests to.
 func checkURL(raw string, allowHTTP bool) error {
 	u, err := url.Parse(raw)
@@ -31,9 +29,9 @@ func checkURL(raw string, allowHTTP bool) error {
 }
 
 // guarded returns a client like the given one, or a private one if that is nil,
-// that stays at the server it is sent to. The private one keeps no connections,
-// so that nobody has to close it.
-func guarded(client *http.Client) *http.Client {
+// that stays at the server it is sent to and follows but so many redirects. The
+// private one keeps no connections, so that nobody has to close it.
+func guarded(client *http.Client, redirects int) *http.Client {
 	g := http.Client{}
 	if client != nil {
 		g.Transport = client.Transport
@@ -48,7 +46,7 @@ func guarded(client *http.Client) *http.Client {
 	g.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		from := via[0].URL
 		switch {
-		case len(via) > maxRedirects:
+		case len(via) > redirects:
 			return errors.New("too many redirects")
 		case req.URL.Scheme != from.Scheme || req.URL.Host != from.Host:
 			return errors.New("it redirects to another server")

@@ -78,7 +78,10 @@ func (s *StaticKeySet) Key(_ context.Context, kid, alg string) (crypto.PublicKey
 	return found[0].public, nil
 }
 
-// typeFor returns the kty that an algorithm needs, or "none".
+// noType is the kty of algorithms that need a secret, or nothing at all.
+const noType = "none"
+
+// typeFor returns the kty that an algorithm needs.
 func typeFor(alg string) string {
 	switch alg {
 	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
@@ -88,7 +91,7 @@ func typeFor(alg string) string {
 	case "EdDSA":
 		return "OKP"
 	}
-	return "none"
+	return noType
 }
 
 // fits looks closer than at the type: libraries verify ES384 with a key on P-256.

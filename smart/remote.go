@@ -34,6 +34,7 @@ type RemoteConfig struct {
 // The bounds of what is fetched.
 const (
 	maxKeySetBytes = 256 << 10
+	maxRedirects   = 3
 	maxBackOff     = time.Minute
 )
 
@@ -82,7 +83,7 @@ func NewRemoteKeySet(rawURL string, cfg RemoteConfig) (*RemoteKeySet, error) {
 	cfg.MinInterval = orDefault(cfg.MinInterval, 5*time.Second)
 	cfg.MaxAge = orDefault(cfg.MaxAge, time.Hour)
 	cfg.StaleTime = orDefault(cfg.StaleTime, 24*time.Hour)
-	return &RemoteKeySet{url: rawURL, cfg: cfg, client: guarded(cfg.Client)}, nil
+	return &RemoteKeySet{url: rawURL, cfg: cfg, client: guarded(cfg.Client, maxRedirects)}, nil
 }
 
 // Key implements [KeySource]. The caller that fetches is not interrupted when its
