@@ -90,30 +90,31 @@ func NewRemoteKeySet(rawURL string, cfg RemoteConfig) (*RemoteKeySet, error) {
 // context ends, for the sake of the others, but held up by no more than
 // [RemoteConfig.Timeout].
 func (s *RemoteKeySet) Key(ctx context.Context, kid, alg string) (crypto.PublicKey, error) {
-	for asked := false; ; asked = true {
-		key, wait, err := s.lookUp(ctx, kid, alg, asked)
-		if wait == nil {
+	// The fetch that is waited for first may have begun before a key was published.
+	for waits := 0; ; waits++ {
+		key, running, err := s.lookUp(ctx, kid, alg, waits < 2)
+		if running == nil {
 			return key, err
 		}
 		select {
-		case <-wait:
+		case <-running:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for key set: %w", ctx.Err())
 		}
 	}
 }
 
-// lookUp answers from what is known or, if that may not be enough, fetches or
-// returns what to wait for.
+// lookUp answers from what is known. If that may not be enough, it fetches first,
+// or returns what to wait for.
 func (s *RemoteKeySet) lookUp(
-	ctx context.Context, kid, alg string, asked bool,
+	ctx context.Context, kid, alg string, patient bool,
 ) (crypto.PublicKey, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	key, err := s.state.key(ctx, kid, alg, now)
 	switch {
-	case asked, err == nil && now.Before(s.state.freshUntil):
+	case !patient, err == nil && now.Before(s.state.freshUntil):
 		return key, nil, err
 	case s.running != nil && err == nil && s.state.failures > 0:
 		return key, nil, nil // no need to wait for what has failed before
@@ -122,10 +123,10 @@ func (s *RemoteKeySet) lookUp(
 	case now.Before(s.state.next):
 		return key, nil, err
 	}
-	running := make(chan struct{})
-	s.running = running
+	s.running = make(chan struct{})
 	s.fetch(ctx)
-	return nil, running, nil
+	key, err = s.state.key(ctx, kid, alg, time.Now())
+	return key, nil, err
 }
 
 // key returns a key that is fresh, or old while no fetch succeeds.
@@ -150,12 +151,17 @@ func (f fetched) reason() error {
 // fetch is called with the lock held, and gives it up while it waits.
 func (s *RemoteKeySet) fetch(ctx context.Context) {
 	s.mu.Unlock()
+	began := time.Now()
 	var keys *StaticKeySet
 	var allowed time.Duration
 	err := errors.New("fetch panicked")
 	defer func() {
 		s.mu.Lock()
-		s.state = s.state.after(keys, allowed, err, s.cfg, time.Now())
+		if err == nil {
+			s.state = succeeded(keys, allowed, s.cfg, began)
+		} else {
+			s.state = s.state.failed(err, s.cfg, time.Now())
+		}
 		close(s.running)
 		s.running = nil
 	}()
@@ -164,18 +170,18 @@ func (s *RemoteKeySet) fetch(ctx context.Context) {
 	keys, allowed, err = s.get(ctx)
 }
 
-// after returns the state after a fetch.
-func (f fetched) after(
-	keys *StaticKeySet, allowed time.Duration, err error, cfg RemoteConfig, now time.Time,
-) fetched {
-	if err == nil {
-		return fetched{
-			keys:       keys,
-			freshUntil: now.Add(max(min(allowed, cfg.MaxAge), cfg.MinInterval)),
-			staleUntil: now.Add(cfg.StaleTime),
-			next:       now.Add(cfg.MinInterval),
-		}
+// succeeded returns the state after a fetch that brought keys.
+func succeeded(keys *StaticKeySet, allowed time.Duration, cfg RemoteConfig, began time.Time) fetched {
+	return fetched{
+		keys:       keys,
+		freshUntil: began.Add(max(min(allowed, cfg.MaxAge), cfg.MinInterval)),
+		staleUntil: began.Add(cfg.StaleTime),
+		next:       began.Add(cfg.MinInterval),
 	}
+}
+
+// failed returns the state after a fetch that brought nothing.
+func (f fetched) failed(err error, cfg RemoteConfig, now time.Time) fetched {
 	f.err, f.failures = err, f.failures+1
 	pause := cfg.MinInterval << min(f.failures-1, 16)
 	f.next = now.Add(max(min(pause, maxBackOff), cfg.MinInterval))

@@ -293,6 +293,27 @@ func TestRemoteKeysAreFetchedOnceForAllWhoWait(t *testing.T) {
 	})
 }
 
+func TestRemoteKeysThatWerePublishedDuringAFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &keyServer{}
+		server.do(func(w http.ResponseWriter, _ *http.Request) {
+			pass(time.Second)
+			_, _ = w.Write(jwks(jwk("a", p384Key())))
+		})
+		set := server.keySet(t, smart.RemoteConfig{MinInterval: time.Millisecond})
+		var all sync.WaitGroup
+		all.Go(func() { hasKey(t, set, "a") })
+		synctest.Wait()
+		server.serve(jwks(jwk("a", p384Key()), jwk("b", p384Key())))
+		for range 10 {
+			all.Go(func() { hasKey(t, set, "b") }) // waits for a fetch that cannot bring it, and for another
+		}
+		all.Wait()
+		require.EqualValues(t, 2, server.requests.Load())
+	})
+}
+
 func TestRemoteKeysThatAreOldNeedNoWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
