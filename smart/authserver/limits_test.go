@@ -83,7 +83,7 @@ func TestOneOfManyAtOnceWins(t *testing.T) {
 }
 
 // direct is a server without a network, for a bubble of synctest.
-func direct(t *testing.T, change ...func(*authserver.Config)) *node {
+func direct(t testing.TB, change ...func(*authserver.Config)) *node {
 	t.Helper()
 	n := &node{base: "https://fhir.example.org", log: &journal{}}
 	cfg := config(n.base, n.log)
