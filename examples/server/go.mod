@@ -6,11 +6,14 @@ replace (
 	github.com/bulkexport/bulkexport => ../..
 	github.com/bulkexport/bulkexport/runner/riverrunner => ../../runner/riverrunner
 	github.com/bulkexport/bulkexport/sink/blobsink => ../../sink/blobsink
+	github.com/bulkexport/bulkexport/sink/cryptsink => ../../sink/cryptsink
+	github.com/bulkexport/bulkexport/smart => ../../smart
 )
 
 require (
 	github.com/bulkexport/bulkexport v0.0.0
 	github.com/bulkexport/bulkexport/runner/riverrunner v0.0.0
+	github.com/bulkexport/bulkexport/smart v0.0.0
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/stretchr/testify v1.12.1
@@ -19,6 +22,7 @@ require (
 )
 
 require (
+	github.com/MicahParks/jwkset v0.11.4 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.46.0 // indirect
 	github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream v1.7.20 // indirect
 	github.com/aws/aws-sdk-go-v2/config v1.33.3 // indirect
@@ -52,6 +56,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
 	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/time v0.15.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
 	google.golang.org/api v0.297.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260904194346-d0f1323225a4 // indirect

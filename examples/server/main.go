@@ -4,8 +4,8 @@
 //	go run ./examples/server -generate 1000
 //
 // It keeps its state in a folder (-dir) and goes on there after a restart,
-// also after a crash. This file shows how a host puts the parts together; the
-// others hold what belongs to the host: flags, tokens, serving, a brake.
+// also after a crash. This file shows how a host puts the parts together, and access.go
+// who may export; the others hold what belongs to the host: flags, serving, a brake.
 package main
 
 import (
@@ -181,8 +181,10 @@ func listenAndServe(ctx context.Context, exporter *bulkexport.Exporter, opts opt
 
 // newHandler returns what answers requests.
 func newHandler(exporter *bulkexport.Exporter, opts options, log *slog.Logger) (http.Handler, error) {
+	mux := http.NewServeMux()
 	cfg := httpadapter.Config{
 		BaseURL:      opts.baseURL,
+		FHIRPath:     fhirPath,
 		Strict:       opts.strict,
 		DeleteStatus: opts.deleteStatus,
 		PollLimit:    opts.pollLimit,
@@ -191,14 +193,22 @@ func newHandler(exporter *bulkexport.Exporter, opts options, log *slog.Logger) (
 	if opts.audit {
 		cfg.Observer = audit.Slog(log).HTTPObserver()
 	}
-	if !opts.secured() {
-		cfg.Open = true
-		return httpadapter.New(exporter, cfg)
-	}
-	cfg.Authorize = opts.tokens.authorize
 	var err error
-	if cfg.SignedURLs, err = opts.signing(); err != nil {
+	if cfg.Open = !opts.secured(); !cfg.Open {
+		if cfg.Authorize, err = opts.access(exporter, mux, log); err != nil {
+			return nil, err
+		}
+		if cfg.SignedURLs, err = opts.signing(); err != nil {
+			return nil, err
+		}
+	}
+	handler, err := httpadapter.New(exporter, cfg)
+	if err != nil {
 		return nil, err
 	}
-	return httpadapter.New(exporter, cfg)
+	if !opts.leadsToTokens() {
+		return handler, nil
+	}
+	mux.Handle("/", handler)
+	return mux, nil
 }

@@ -22,6 +22,11 @@ type options struct {
 	tlsCert       string
 	tlsKey        string
 	audit         bool
+	smartClients  string
+	tokenKey      string
+	issuer        string
+	issuerKeys    string
+	tokenEndpoint string
 	ceilings      bulkexport.Ceilings
 	clockAhead    time.Duration
 	data          dataset.Source
@@ -63,6 +68,13 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		"let clients fetch files by URLs that work for so much `time` without a token, from the bucket if there is one")
 	flags.StringVar(&o.urlKey, "url-key", "", "`file` with a secret of at least 32 bytes that URLs of this server are "+
 		"signed with, the same for all servers (default: one that is made up at start)")
+	flags.StringVar(&o.smartClients, "smart-clients", "", "give access tokens to the clients registered in this "+
+		"`file`, by SMART Backend Services")
+	flags.StringVar(&o.tokenKey, "token-key", "", "`file` with the private key that such tokens are signed with, "+
+		"the same for all servers (default: one that is made up at start)")
+	flags.StringVar(&o.issuer, "issuer", "", "let clients in with access tokens (JWT) of this issuer: its `URL`")
+	flags.StringVar(&o.issuerKeys, "issuer-keys", "", "`URL` of its keys (default <issuer>/.well-known/jwks.json)")
+	flags.StringVar(&o.tokenEndpoint, "token-endpoint", "", "`URL` where its clients get tokens, for discovery")
 	flags.StringVar(&o.tlsCert, "tls-cert", "", "`file` with a certificate, to serve over TLS")
 	flags.StringVar(&o.tlsKey, "tls-key", "", "`file` with its key")
 	flags.BoolVar(&o.audit, "audit", false, "log who was given what")
@@ -120,6 +132,8 @@ func (o options) check(operands int) error {
 	check(o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://") || o.secured(),
 		"-signed-urls needs -sink s3://…, or tokens: where access is open, URLs are too")
 	check((o.tlsCert == "") == (o.tlsKey == ""), "-tls-cert and -tls-key need each other")
+	check(o.tokenKey == "" || o.smartClients != "", "-token-key needs -smart-clients")
+	check(o.issuer != "" || o.issuerKeys == "" && o.tokenEndpoint == "", "-issuer-keys and -token-endpoint need -issuer")
 	check(o.tokens.wellFormed(), "-token must be TOKEN=CLIENT@TENANT")
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("flags: %w", err)
@@ -128,7 +142,10 @@ func (o options) check(operands int) error {
 }
 
 // secured reports whether clients need tokens.
-func (o options) secured() bool { return len(o.tokens) > 0 }
+func (o options) secured() bool { return len(o.tokens) > 0 || o.smartClients != "" || o.issuer != "" }
+
+// leadsToTokens reports whether the server tells clients where tokens are.
+func (o options) leadsToTokens() bool { return o.smartClients != "" || o.tokenEndpoint != "" }
 
 // loads reports whether there are records to load.
 func (o options) loads() bool { return o.data != dataset.Source{} }

@@ -12,12 +12,16 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport/internal/loopback"
 )
 
 func TestFilesBySignedURLs(t *testing.T) {
@@ -47,6 +51,69 @@ func TestFilesBySignedURLs(t *testing.T) {
 	require.Contains(t, log, `msg=audit event=refused remote=127.0.0.1 operation=file status=401 reason=unauthenticated`)
 	require.NotContains(t, log, "signature=")
 	require.NotContains(t, log, "secret")
+}
+
+// newClient registers a client named app and returns its folder, and what gets it a token.
+func newClient(t *testing.T, scope string) (dir string, token func(base string) (string, error)) {
+	t.Helper()
+	dir = t.TempDir()
+	command := filepath.Join(dir, "token")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", command, "./token")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	run := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), command, args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	}
+	out2, err := run("-new", "app", "-scope", scope)
+	require.NoError(t, err, out2)
+	return dir, func(base string) (string, error) { return run("-client", "app", "-url", base+"/fhir") }
+}
+
+func TestSMARTBackendServices(t *testing.T) {
+	t.Parallel()
+	folder, tokenOf := newClient(t, "system/*.rs")
+	clients := filepath.Join(folder, "clients.json")
+	p := start(t, "-dir", t.TempDir(), "-generate", generate, "-smart-clients", clients, "-token", "static=other@default",
+		"-audit")
+	token, err := tokenOf(p.BaseURL)
+	require.NoError(t, err, token)
+	for _, wrong := range []string{"", token[:len(token)-2] + "xx", "other"} {
+		got := request(t, http.MethodGet, p.BaseURL+"/fhir/$export", wrong)
+		require.Equal(t, http.StatusUnauthorized, got.status, got.body)
+		require.Contains(t, got.header.Get("WWW-Authenticate"), "Bearer")
+	}
+	job := kickOff(t, p, token)
+	renewed, err := tokenOf(p.BaseURL)
+	require.NoError(t, err, renewed)
+	require.NotEqual(t, token, renewed)
+	m := readManifest(t, poll(t, p, job, renewed, complete))
+	require.Equal(t, generated(t), download(t, m, renewed))
+	require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, p.BaseURL+job, "static").status)
+	kickOff(t, p, "static")
+
+	// A server elsewhere takes these tokens if they are for it, and they are not.
+	other := start(t, "-dir", t.TempDir(), "-issuer", p.BaseURL, "-issuer-keys", p.BaseURL+"/auth/jwks",
+		"-token-endpoint", p.BaseURL+"/auth/token")
+	got := request(t, http.MethodGet, other.BaseURL+"/fhir/$export", token)
+	require.Equal(t, http.StatusUnauthorized, got.status)
+	got = request(t, http.MethodGet, other.BaseURL+"/fhir/.well-known/smart-configuration", "")
+	require.Contains(t, got.body, p.BaseURL+"/auth/token")
+
+	port, err := loopback.FreePort(t.Context())
+	require.NoError(t, err)
+	addr := "127.0.0.1:" + strconv.Itoa(port)
+	start(t, "-addr", addr, "-base-url", p.BaseURL, "-dir", t.TempDir(), "-issuer", p.BaseURL,
+		"-issuer-keys", p.BaseURL+"/auth/jwks")
+	got = request(t, http.MethodGet, "http://"+addr+"/fhir/$export", token)
+	require.Equal(t, http.StatusAccepted, got.status, got.body)
+
+	log := p.Log()
+	require.Contains(t, log, `msg=audit event=token tenant="" client=app remote=127.0.0.1 scope=system/*.rs`)
+	require.NotContains(t, log, token)
+	require.NotContains(t, log, strings.Split(token, ".")[2], "the signature")
 }
 
 func TestTLS(t *testing.T) {

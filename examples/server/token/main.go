@@ -48,7 +48,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("token", flag.ContinueOnError)
 	name := flags.String("new", "", "make a key pair and a registration for a client of this `name`")
-	tenant := flags.String("tenant", "", "with -new: `tenant` that the client belongs to (default: the one without a name)")
+	tenant := flags.String("tenant", "", "with -new: `tenant` of the client (default: the one without a name)")
 	client := flags.String("client", "", "`name` of the client to get a token for")
 	scope := flags.String("scope", "system/*.rs", "`scopes` to ask for, or with -new to allow")
 	base := flags.String("url", "http://127.0.0.1:8080/fhir", "`URL` of the FHIR base")
