@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport/httpadapter"
+	"github.com/bulkexport/bulkexport/smart"
 )
 
 // FuzzBearer tries Authorization headers: none but the one token gets in.
@@ -60,5 +61,23 @@ func TestSchemesHaveNoCase(t *testing.T) {
 		req.Header.Set("Authorization", scheme+signed(claims()))
 		_, err = authorizer.Authorize(req)
 		require.NoError(t, err, scheme)
+	}
+}
+
+func TestNobodyIsAskedAboutWhatIsNoToken(t *testing.T) {
+	t.Parallel()
+	authorizer, asked := counted(t, smart.Config{}, 0)
+	for _, token := range []string{
+		"", "=", "==", "a=b", "a b", "a,b", `"a"`, "a\x00", "a\tb", "a\r\nX: y", "é", "a%41", "a;b", "a:b",
+		strings.Repeat("a", 8<<10+1),
+	} {
+		_, err := authorize(t, authorizer, token)
+		require.ErrorIs(t, err, httpadapter.ErrUnauthenticated, "%q", token)
+	}
+	require.Zero(t, asked.Load())
+	for i, token := range []string{"a", "a==", "A.b-C_d~e+f/9", strings.Repeat("a", 8<<10)} {
+		_, err := authorize(t, authorizer, token)
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, asked.Load())
 	}
 }

@@ -38,6 +38,13 @@ func confused(kid string, secret []byte) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// spareBits spells the same signature in another way.
+func spareBits(token string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(token) - 1
+	return token[:last] + string(alphabet[strings.IndexByte(alphabet, token[last])+1])
+}
+
 // refusedTokens are tokens that say nothing about who sends them.
 func refusedTokens() map[string]string {
 	good := signed(claims())
@@ -130,6 +137,7 @@ func refusedTokens() map[string]string {
 		"truncated twice":        good[:len(good)/2],
 		"one character more":     good + "A",
 		"one character else":     good[:20] + "_" + good[21:],
+		"spare bits":             spareBits(sign(jose.RS384, "rsa", rsaKey(), claims())),
 		"one segment more":       good + ".AAAA",
 		"one dot less":           strings.Replace(good, ".", "", 1),
 		"dots only":              "..",

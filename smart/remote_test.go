@@ -185,7 +185,13 @@ func troubles() map[string]http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
 	}
 	redirect := func(to string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.String() != keysURL {
+				_, _ = w.Write(jwks(jwk("b", p384Key())))
+				return
+			}
+			http.Redirect(w, r, to, http.StatusFound)
+		}
 	}
 	return map[string]http.HandlerFunc{
 		"hangs":               hang,
@@ -196,7 +202,7 @@ func troubles() map[string]http.HandlerFunc {
 		"HTML":                text("<html>"),
 		"another document":    text(`{"issuer":"https://issuer.example"}`),
 		"cut off":             text(string(jwks(jwk("a", p384Key())))[:100]),
-		"huge":                text(`{"keys":[],"x":"` + strings.Repeat("x", 256<<10) + `"}`),
+		"huge":                text(string(jwks(jwk("b", p384Key()))) + strings.Repeat(" ", 256<<10)),
 		"too many keys":       text(string(jwks(slicesOf(jwk("b", edKey()), 101)...))),
 		"redirects elsewhere": redirect("https://other.example/jwks"),
 		"another port":        redirect("https://issuer.example:444/jwks"),
