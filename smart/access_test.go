@@ -167,8 +167,14 @@ func TestLaterTokensAreAskedAnew(t *testing.T) {
 	for _, url := range []string{status, files["Observation"]} {
 		res := k.get(url, narrower)
 		require.Equal(t, http.StatusForbidden, res.status)
+		require.Equal(t, `Bearer realm="FHIR", error="insufficient_scope"`, res.header.Get("WWW-Authenticate"))
 		k.outcome(res)
 	}
+	res := k.do(http.MethodDelete, status, "application/json", "Bearer "+narrower)
+	require.Equal(t, http.StatusForbidden, res.status)
+	require.Equal(t, `Bearer realm="FHIR", error="insufficient_scope"`, res.header.Get("WWW-Authenticate"))
+	k.outcome(res)
+	require.Equal(t, http.StatusOK, k.get(status, enough).status, "it is there still")
 }
 
 func TestExportsBelongToTheirClients(t *testing.T) {
