@@ -65,6 +65,10 @@ var (
 // this name: it was damaged or tampered with, or was not written by this package.
 var ErrDamaged = errors.New("the stored file is not what was encrypted under this name")
 
+// maxOpens bounds how often a file is opened that fails while it is read: where each
+// read is a request, it may have been replaced in between.
+const maxOpens = 10
+
 type sink struct {
 	inner bulkexport.OutputSink
 	keys  Keys
@@ -106,26 +110,33 @@ func (s *sink) Create(ctx context.Context, jobID, name string) (bulkexport.FileW
 // Open implements [bulkexport.OutputSink]. It reads the beginning and the end of the
 // file, which prove its name and its length.
 func (s *sink) Open(ctx context.Context, jobID, name string) (bulkexport.FileReader, error) {
-	file, err := s.inner.Open(ctx, jobID, name)
-	if err != nil {
-		return nil, err
+	var trouble error
+	for range maxOpens {
+		file, err := s.inner.Open(ctx, jobID, name)
+		if err != nil {
+			return nil, err
+		}
+		r := &reader{file: &stored{FileReader: file}, seal: seal{jobID: jobID, name: name}}
+		if err = s.unseal(ctx, r); err == nil {
+			return r, nil
+		}
+		trouble = wrap("open", jobID, name, errors.Join(err, file.Close()))
+		if r.file.failed == nil || ctx.Err() != nil {
+			break
+		}
 	}
-	r, err := s.unseal(ctx, file, jobID, name)
-	if err != nil {
-		return nil, wrap("open", jobID, name, errors.Join(err, file.Close()))
-	}
-	return r, nil
+	return nil, trouble
 }
 
-func (s *sink) unseal(ctx context.Context, file bulkexport.FileReader, jobID, name string) (*reader, error) {
-	key, err := s.keys.Key(ctx, jobID)
+func (s *sink) unseal(ctx context.Context, r *reader) (err error) {
+	r.seal.key, err = s.keys.Key(ctx, r.seal.jobID)
 	if errors.Is(err, ErrKeyNotFound) {
-		return nil, fmt.Errorf("%w: %w", bulkexport.ErrFileNotFound, err)
+		return fmt.Errorf("%w: %w", bulkexport.ErrFileNotFound, err)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return newReader(file, seal{key: key, jobID: jobID, name: name})
+	return r.open()
 }
 
 // DeleteJob implements [bulkexport.OutputSink]. The key goes first: from then on the

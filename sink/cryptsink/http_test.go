@@ -207,7 +207,7 @@ func TestFaults(t *testing.T) {
 		Request:   bulkexport.ExportRequest{Level: bulkexport.LevelSystem},
 		Config:    bulkexport.Config{MaxFileResources: 3, GzipLevel: 1},
 		Marker:    canary,
-		Every:     10,
-		Schedules: 20,
+		Every:     25,
+		Schedules: 8,
 	})
 }

@@ -22,25 +22,24 @@ type reader struct {
 	pos   int64         // of the next Read
 }
 
-func newReader(file bulkexport.FileReader, key seal) (*reader, error) {
-	r := &reader{file: &stored{FileReader: file, pos: -1}, seal: key}
+// open reads the header and the last chunk.
+func (r *reader) open() error {
 	if err := r.file.readHead(); err != nil {
-		return nil, err
+		return err
 	}
-	// This opens the header, and the last chunk.
-	plain, size, err := age.DecryptReaderAt(r.file, file.Size(), key)
+	plain, size, err := age.DecryptReaderAt(r.file, r.file.Size(), r.seal)
 	switch {
 	case r.file.failed != nil:
-		return nil, r.file.failed
+		return r.file.failed
 	case errors.Is(err, errOtherKey):
-		return nil, err
-	case err != nil, size != plainSize(file.Size()):
+		return err
+	case err != nil:
 		// What age says may quote the file, which is plain if another sink wrote it.
-		return nil, ErrDamaged
+		return ErrDamaged
 	}
 	r.plain = io.NewSectionReader(plain, 0, size)
 	r.buf = bufio.NewReaderSize(r.plain, int(min(size, chunkSize)))
-	return r, nil
+	return nil
 }
 
 // Size implements [bulkexport.FileReader].
@@ -81,14 +80,13 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 // Close implements io.Closer.
 func (r *reader) Close() error { return r.file.Close() }
 
-// stored makes an io.ReaderAt of a file, for one goroutine. Where reads follow each
-// other it does not seek, since that may be a request to the storage.
+// stored makes an io.ReaderAt of a file, for one goroutine. Where the storage takes a
+// request for each jump, there are few: reads follow each other.
 type stored struct {
 	bulkexport.FileReader
 	// head is what the file begins with: the header and a chunk, or all of a small
 	// file.
 	head   []byte
-	pos    int64 // where the file stands; -1 if that is not known
 	failed error // of the file, the last
 }
 
@@ -109,16 +107,17 @@ func (s *stored) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (s *stored) readFile(p []byte, off int64) (n int, err error) {
-	if s.pos != off {
-		_, err = s.Seek(off, io.SeekStart)
+	_, err = s.Seek(off, io.SeekStart)
+	// Unlike io.ReadFull it heeds an error that comes with the last bytes.
+	for n < len(p) && err == nil {
+		var some int
+		some, err = s.Read(p[n:])
+		n += some
 	}
-	if err == nil {
-		n, err = io.ReadFull(s.FileReader, p)
+	if n == len(p) && errors.Is(err, io.EOF) {
+		err = nil
 	}
-	if s.pos = off + int64(n); err == nil {
-		return n, nil
-	}
-	if s.pos = -1; errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // it has its length
 	}
 	s.failed = err

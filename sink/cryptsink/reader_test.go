@@ -3,6 +3,7 @@ package cryptsink_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"testing"
 
@@ -90,4 +91,45 @@ func TestRangeReadsLittle(t *testing.T) {
 	require.EqualValues(t, 3, inner.jumps)
 	require.LessOrEqual(t, inner.bytes, int64(8*sealed))
 	require.NoError(t, r.Close())
+}
+
+// replacedSink is one whose files are replaced while they are opened, a few times: a
+// reader says so with the last bytes that it was asked for.
+type replacedSink struct {
+	bulkexport.OutputSink
+	times *int
+}
+
+func (s replacedSink) Open(ctx context.Context, job, name string) (bulkexport.FileReader, error) {
+	r, err := s.OutputSink.Open(ctx, job, name)
+	*s.times--
+	if *s.times < 0 {
+		return r, err
+	}
+	return replacedReader{r}, err
+}
+
+type replacedReader struct{ bulkexport.FileReader }
+
+var errReplaced = errors.New("the file was replaced")
+
+func (r replacedReader) Read(p []byte) (int, error) {
+	n, err := r.FileReader.Read(p)
+	return n, errors.Join(err, errReplaced)
+}
+
+func TestFileIsReplacedWhileItIsOpened(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{100, 2 * chunk} {
+		times := 0
+		sink := cryptsink.New(replacedSink{memsink.New(), &times}, cryptsink.NewMemoryKeys())
+		plain := data(1, length)
+		put(t, sink, job, name, plain)
+		times = 3
+		require.True(t, bytes.Equal(plain, content(t, sink, job, name)))
+		times = 1000
+		_, _, err := read(t, sink, job, name)
+		require.ErrorIs(t, err, errReplaced, "it does not go on for ever")
+		require.Greater(t, times, 900)
+	}
 }
