@@ -25,7 +25,8 @@
 //
 // # Keys
 //
-// Keep keys apart from files: not on the same volume, not in the same backup.
+// Keep keys apart from files: not on the same volume, not in the same backup. Better in
+// no backup at all, since a key that one still has was not deleted.
 // [KeyFolder] is a directory of them; a host with a key service, or a database,
 // implements [Keys]. A key is as old as its job and lives no longer, so there is
 // nothing to rotate; a key service rotates what it wraps them with as it likes.
