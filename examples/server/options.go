@@ -19,6 +19,7 @@ type options struct {
 	runner, sink  string
 	signedURLs    time.Duration
 	urlKey        string
+	keyFolder     string
 	tlsCert       string
 	tlsKey        string
 	audit         bool
@@ -66,6 +67,8 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 		"&use_path_style=true with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (default: a folder in -dir)")
 	flags.DurationVar(&o.signedURLs, "signed-urls", 0,
 		"let clients fetch files by URLs that work for so much `time` without a token, from the bucket if there is one")
+	flags.StringVar(&o.keyFolder, "encrypt", "", "encrypt files, with a key for each export in this `folder`, "+
+		"which is not where the files are")
 	flags.StringVar(&o.urlKey, "url-key", "", "`file` with a secret of at least 32 bytes that URLs of this server are "+
 		"signed with, the same for all servers (default: one that is made up at start)")
 	flags.StringVar(&o.smartClients, "smart-clients", "", "give access tokens to the clients registered in this "+
@@ -131,6 +134,8 @@ func (o options) check(operands int) error {
 		"-sink must be file:///… or s3://…")
 	check(o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://") || o.secured(),
 		"-signed-urls needs -sink s3://…, or tokens: where access is open, URLs are too")
+	check(o.keyFolder == "" || o.signedURLs == 0 || !strings.HasPrefix(o.sink, "s3://") || o.secured(),
+		"-encrypt leaves no URLs of the bucket for -signed-urls: those of this server need tokens")
 	check((o.tlsCert == "") == (o.tlsKey == ""), "-tls-cert and -tls-key need each other")
 	check(o.tokenKey == "" || o.smartClients != "", "-token-key needs -smart-clients")
 	check(o.issuer != "" || o.issuerKeys == "" && o.tokenEndpoint == "", "-issuer-keys and -token-endpoint need -issuer")

@@ -160,3 +160,22 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	require.True(t, pool.AppendCertsFromPEM(certPEM))
 	return cert, key, pool
 }
+
+func TestEncryptedFiles(t *testing.T) {
+	t.Parallel()
+	dir, keys := t.TempDir(), filepath.Join(t.TempDir(), "keys")
+	p := start(t, "-dir", dir, "-generate", generate, "-encrypt", keys)
+	job := kickOff(t, p, "")
+	m := readManifest(t, poll(t, p, job, "", complete))
+	require.Equal(t, generated(t), download(t, m, ""))
+	stored, err := filepath.Glob(filepath.Join(dir, "files", "*", "*"))
+	require.NoError(t, err)
+	require.Len(t, stored, len(m.Output))
+	for _, name := range stored {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NotContains(t, string(content), "resourceType")
+	}
+	require.NoError(t, os.RemoveAll(keys))
+	require.Equal(t, http.StatusNotFound, request(t, http.MethodGet, m.Output[0].URL, "").status)
+}

@@ -11,7 +11,7 @@ import (
 
 // signing is how URLs of files are signed: not at all where a bucket has its own.
 func (o options) signing() (httpadapter.SignedURLs, error) {
-	if o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://") {
+	if o.signedURLs == 0 || strings.HasPrefix(o.sink, "s3://") && o.keyFolder == "" {
 		return httpadapter.SignedURLs{}, nil
 	}
 	key := make([]byte, 32)

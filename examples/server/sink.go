@@ -12,11 +12,25 @@ import (
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/sink/blobsink"
+	"github.com/bulkexport/bulkexport/sink/cryptsink"
 	"github.com/bulkexport/bulkexport/sink/filesink"
 )
 
-// openSink returns what keeps the files, and a function that closes it.
+// openSink returns what keeps the files, encrypted if there is a folder for keys, and a
+// function that closes it.
 func openSink(ctx context.Context, opts options) (bulkexport.OutputSink, func() error, error) {
+	sink, closeSink, err := openPlainSink(ctx, opts)
+	if err != nil || opts.keyFolder == "" {
+		return sink, closeSink, err
+	}
+	keys, err := cryptsink.NewKeyFolder(opts.keyFolder)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("-encrypt: %w", err), closeSink())
+	}
+	return cryptsink.New(sink, keys), func() error { return errors.Join(closeSink(), keys.Close()) }, nil
+}
+
+func openPlainSink(ctx context.Context, opts options) (bulkexport.OutputSink, func() error, error) {
 	target, err := url.Parse(opts.sink)
 	switch {
 	case err != nil:
