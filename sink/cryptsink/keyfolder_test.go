@@ -18,6 +18,8 @@ import (
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/sink/cryptsink"
+	"github.com/bulkexport/bulkexport/source/memsource"
+	"github.com/bulkexport/bulkexport/store/memstore"
 )
 
 func TestKeysOfAJob(t *testing.T) {
@@ -314,7 +316,14 @@ func TestKeyWithoutFiles(t *testing.T) {
 		require.Equal(t, otherJob, id)
 		break
 	}
-	require.NoError(t, sink.DeleteJob(t.Context(), job))
-	require.Equal(t, []string{otherJob}, jobs())
+
+	exporter, err := bulkexport.New(bulkexport.Config{
+		Source: memsource.New(memsource.Config{}), Store: memstore.New(), Sink: sink,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	_, err = exporter.CleanUp(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{otherJob}, jobs(), "its file is not as old as TTL")
 	require.NotContains(t, tree(t, filepath.Join(dir, "keys")), job)
 }
