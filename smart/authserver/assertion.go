@@ -63,7 +63,7 @@ func (a assertion) algorithm() string { return textOf(a.header["alg"]) }
 func (a assertion) keyID() string     { return textOf(a.header["kid"]) }
 func (a assertion) id() string        { return textOf(a.claims["jti"]) }
 
-// keySetURL returns the header jku, if there is one.
+// keySetURL returns the header jku, if there is one: empty if it is no string.
 func (a assertion) keySetURL() (string, bool) {
 	value, ok := a.header["jku"]
 	return textOf(value), ok
@@ -100,9 +100,6 @@ func (a assertion) headerFault() string {
 		if _, ok := a.header[name]; ok {
 			return "The header " + name + " of client_assertion is not supported."
 		}
-	}
-	if _, ok := asText(a.header["jku"]); a.header["jku"] != nil && !ok {
-		return "The header jku of client_assertion must be a string."
 	}
 	return ""
 }

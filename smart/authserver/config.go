@@ -51,8 +51,9 @@ type Config struct {
 	Lifetime time.Duration
 
 	// Limiter remembers assertions that were used, for about six minutes each, and
-	// counts failures. While it cannot, nobody gets a token. Several processes need
-	// one that counts for all of them. Defaults to two of bulkexport.NewLimiter(),
+	// counts failures. While it cannot, nobody gets a token. A request takes from it
+	// once, one that fails to authenticate twice. Several processes need one that counts
+	// for all of them. Defaults to two of bulkexport.NewLimiter(),
 	// with room for 100,000 assertions in six minutes.
 	Limiter bulkexport.Limiter
 	// FailureLimit is how many times in a row a client id may fail to authenticate
@@ -67,8 +68,9 @@ type Config struct {
 	// of IPv6 are counted together by their first 64 bits.
 	RemoteAddr func(*http.Request) string
 
-	// Issued and Refused, if not nil, are told of each token and of each request that
-	// gets none, before the answer is sent.
+	// Issued and Refused, if not nil, are told of each token and of each POST to the
+	// token endpoint that gets none, before the answer is sent; from several goroutines
+	// at once.
 	Issued  func(context.Context, Issued)
 	Refused func(context.Context, Refused)
 	// Logger gets the causes of answers with status 503; never assertions or tokens.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
-	"os"
+	"net/http/httptest"
 	"strings"
 
 	"github.com/bulkexport/bulkexport"
@@ -58,7 +58,10 @@ func Example() {
 	if err := mountBoth(mux, exporter, clients, "https://fhir.example.org"); err != nil {
 		log.Fatal(err)
 	}
-	// log.Fatal(http.ListenAndServeTLS(…, mux))
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/fhir/$export", http.NoBody))
+	fmt.Println("without a token:", w.Code)
+	// Output: without a token: 401
 }
 
 // The registration of clients says all that is wrong with it.
@@ -67,7 +70,7 @@ func ExampleReadClients() {
 		{"client_id": "nightly", "scope": "user/*.rs", "jwks_uri": "http://client.example.org/jwks.json"},
 		{"client_id": "nightly", "scope": "system/*.rs", "jwks_uri": "https://client.example.org/jwks.json"}
 	]`))
-	fmt.Fprintln(os.Stdout, err)
+	fmt.Println(err)
 	// Output:
 	// authserver: client 1 ("nightly"): scope has nothing that can be granted
 	// authserver: client 1 ("nightly"): jwks_uri is wrong: URL of key set: its scheme is "http", not https

@@ -39,8 +39,8 @@ func newFailures(limiter bulkexport.Limiter, limit int, now func() time.Time) *f
 // those in the name of a client, which may be the empty one.
 func failureKeys(address, client string) (all, own string) {
 	if ip, err := netip.ParseAddr(address); err == nil {
-		ip = ip.Unmap().WithZone("")
-		prefix, _ := ip.Prefix(min(ip.BitLen(), 64)) // cannot fail
+		ip = ip.Unmap()
+		prefix, _ := ip.Prefix(min(ip.BitLen(), 64)) // drops a zone, and cannot fail
 		address = prefix.String()
 	}
 	return limiterKey("address", address), limiterKey("client", client, address)

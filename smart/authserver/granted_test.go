@@ -17,6 +17,8 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/httpadapter"
 	"github.com/bulkexport/bulkexport/smart"
 	"github.com/bulkexport/bulkexport/smart/authserver"
 )
@@ -244,7 +246,7 @@ func TestClientRotatesItsKeys(t *testing.T) {
 func TestKeyServerInTrouble(t *testing.T) {
 	t.Parallel()
 	keys := newKeyServer(t, nil)
-	n := newNode(t, keys.remote)
+	n := newNode(t, keys.remote, func(cfg *authserver.Config) { cfg.FailureLimit = 1 }) // which this does not count for
 	a := n.attempt().of("remote", "a", ecKey())
 	a.assertion = a.seal()
 	for range 3 {
@@ -289,6 +291,33 @@ func TestServerKeys(t *testing.T) {
 		for _, key := range set.Keys {
 			require.True(t, key.IsPublic())
 			require.Equal(t, "sig", key.Use)
+		}
+	}
+}
+
+// TestServerRotatesItsKeys: the new key comes in as the second, becomes the first, and
+// the old one goes. At each step tokens of the steps beside it count.
+func TestServerRotatesItsKeys(t *testing.T) {
+	t.Parallel()
+	older, newer := authserver.Key{ID: "old", Signer: p256Key()}, authserver.Key{ID: "new", Signer: ecKey()}
+	var tokens []string
+	var authorizers []*smart.Authorizer
+	for _, keys := range [][]authserver.Key{{older}, {older, newer}, {newer, older}, {newer}} {
+		n := newNode(t, withKeys(keys...), func(cfg *authserver.Config) { cfg.BaseURL = "https://fhir.example.org" })
+		tokens = append(tokens, n.try(t, newAttempt("https://fhir.example.org")).Token)
+		authorizers = append(authorizers, must(smart.New(smart.Config{Issuers: []smart.Issuer{n.server.Issuer()}})))
+	}
+	for step, authorizer := range authorizers {
+		for of, token := range tokens {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fhir/$export", http.NoBody)
+			r.Header.Set("Authorization", "Bearer "+token)
+			access, err := authorizer.Authorize(r)
+			if of-step > 1 && step == 0 || step-of > 1 && step == 3 {
+				require.ErrorIs(t, err, httpadapter.ErrUnauthenticated, "token of step %d at step %d", of, step)
+				continue
+			}
+			require.NoError(t, err, "token of step %d at step %d", of, step)
+			require.Equal(t, bulkexport.Caller{Tenant: "north", Client: "ec"}, access.Caller)
 		}
 	}
 }

@@ -2,9 +2,11 @@ package authserver_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -240,6 +242,9 @@ func TestFailuresAreLimited(t *testing.T) {
 			require.Equal(t, http.StatusOK, n.from(t, there, n.attempt()).status)
 			require.Equal(t, http.StatusUnauthorized, n.from(t, there, n.wrongKey(client)).status)
 
+			time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // the clock is that of the bubble
+			res = n.from(t, here, right)
+			require.Equal(t, "9", res.header.Get("Retry-After"), "not too early")
 			wait, err := strconv.Atoi(res.header.Get("Retry-After"))
 			require.NoError(t, err)
 			time.Sleep(time.Duration(wait) * time.Second) //nolint:forbidigo // the clock is that of the bubble
@@ -333,6 +338,23 @@ func (p pipe) Close() error {
 
 func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
 
+// dial serves a handler to one client.
+func dial(t *testing.T, handler http.Handler) net.Conn {
+	t.Helper()
+	client, conn := net.Pipe()
+	listener := make(pipe, 1)
+	listener <- conn
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		require.NoError(t, client.Close())
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	})
+	return client
+}
+
 // TestSlowBody has clients that never send what they have announced.
 func TestSlowBody(t *testing.T) {
 	t.Parallel()
@@ -344,17 +366,7 @@ func TestSlowBody(t *testing.T) {
 		"POST /nowhere":                         http.StatusNotFound,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			client, conn := net.Pipe()
-			listener := make(pipe, 1)
-			listener <- conn
-			server := &http.Server{Handler: direct(t).server, ReadHeaderTimeout: time.Second}
-			served := make(chan error, 1)
-			go func() { served <- server.Serve(listener) }()
-			defer func() {
-				require.NoError(t, client.Close())
-				require.NoError(t, server.Close())
-				require.ErrorIs(t, <-served, http.ErrServerClosed)
-			}()
+			client := dial(t, direct(t).server)
 			began := time.Now()
 			_, err := fmt.Fprintf(client, "%s HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n"+
 				"Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=", request)
@@ -366,4 +378,33 @@ func TestSlowBody(t *testing.T) {
 			require.Equal(t, 10*time.Second, time.Since(began).Truncate(time.Second))
 		})
 	}
+}
+
+// slowLimiter takes its time.
+type slowLimiter struct{ bulkexport.Limiter }
+
+func (l slowLimiter) Take(ctx context.Context, key string, cost, burst time.Duration) (time.Duration, error) {
+	select {
+	case <-time.After(time.Minute):
+		return l.Limiter.Take(ctx, key, cost, burst)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// TestBodyTimeEndsWithTheBody has a request that takes longer than its body may, and
+// a host that has read the body already.
+func TestBodyTimeEndsWithTheBody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := direct(t, func(cfg *authserver.Config) { cfg.Limiter = slowLimiter{bulkexport.NewLimiter()} })
+		client := dial(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = io.NopCloser(bytes.NewReader(must(io.ReadAll(r.Body))))
+			n.server.ServeHTTP(w, r)
+		}))
+		require.NoError(t, n.attempt().request(t.Context(), n.base).Write(client))
+		res, err := http.ReadResponse(bufio.NewReader(client), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, readAnswer(t, res).status)
+	})
 }

@@ -154,80 +154,85 @@ var assertionRules = []rule{
 		return s[:strings.LastIndexByte(s, '.')] + ".AB" // the last four bits are not zero
 	}), "base64url"),
 	assertionRule("the header is JSON", rawHead("{"), "header"),
+	assertionRule("the header is whole", rawHead(`{"alg":"ES384","kid":"ec-1"`), "header"),
 	assertionRule("the header is an object", rawHead(`["ES384"]`), "header"),
 	assertionRule("the header has each member once", rawHead(`{"alg":"none","alg":"ES384","kid":"ec-1"}`), "twice"),
 	assertionRule("the header is UTF-8", rawHead("{\"alg\":\"ES384\",\"kid\":\"ec-1\",\"x\":\"\xff\"}"), "header"),
 	assertionRule("nothing follows the header", rawHead(`{"alg":"ES384","kid":"ec-1"} {}`), "header"),
 	assertionRule("the claims are JSON", rawClaims("nonsense"), "claims"),
+	assertionRule("the claims are whole", func(a *attempt) {
+		text := string(must(json.Marshal(a.claims)))
+		a.rawClaims = text[:len(text)-1]
+	}, "claims"),
 	assertionRule("the claims are an object", rawClaims(`"ec"`), "claims"),
 	assertionRule("the claims have each member once", func(a *attempt) {
 		text := string(must(json.Marshal(a.claims)))
 		a.rawClaims = `{"iss":"rsa",` + text[1:]
 	}, "twice"),
 
-	assertionRule("alg is required", without("alg"), "alg"),
-	assertionRule("alg is not none", unsigned("none"), "alg"),
-	assertionRule("alg is not None", unsigned("None"), "alg"),
-	assertionRule("alg is not RS256", head("alg", "RS256"), "alg"),
-	assertionRule("alg is not RS512", head("alg", "RS512"), "alg"),
-	assertionRule("alg is not PS384", head("alg", "PS384"), "alg"),
-	assertionRule("alg is not ES256", head("alg", "ES256"), "alg"),
-	assertionRule("alg is not EdDSA", head("alg", "EdDSA"), "alg"),
-	assertionRule("alg keeps its case", head("alg", "es384"), "alg"),
-	assertionRule("alg is a string", head("alg", []string{"ES384"}), "alg"),
-	assertionRule("alg is not HMAC with the public key", withPublicKeyAsSecret, "alg"),
+	assertionRule("alg is required", without("alg"), "header alg"),
+	assertionRule("alg is not none", unsigned("none"), "header alg"),
+	assertionRule("alg is not None", unsigned("None"), "header alg"),
+	assertionRule("alg is not RS256", head("alg", "RS256"), "header alg"),
+	assertionRule("alg is not RS512", head("alg", "RS512"), "header alg"),
+	assertionRule("alg is not PS384", head("alg", "PS384"), "header alg"),
+	assertionRule("alg is not ES256", head("alg", "ES256"), "header alg"),
+	assertionRule("alg is not EdDSA", head("alg", "EdDSA"), "header alg"),
+	assertionRule("alg keeps its case", head("alg", "es384"), "header alg"),
+	assertionRule("alg is a string", head("alg", []string{"ES384"}), "header alg"),
+	assertionRule("alg is not HMAC with the public key", withPublicKeyAsSecret, "header alg"),
 	assertionRule("the name of a header keeps its case", func(a *attempt) {
 		delete(a.head, "alg")
 		a.head["ALG"] = "ES384"
-	}, "alg"),
-	assertionRule("typ is JWT", head("typ", "at+jwt"), "typ"),
-	assertionRule("typ is a string", head("typ", 1), "typ"),
-	assertionRule("kid is required", without("kid"), "kid"),
-	assertionRule("kid is not empty", head("kid", ""), "kid"),
-	assertionRule("kid is a string", head("kid", 1), "kid"),
-	assertionRule("kid is bounded", head("kid", strings.Repeat("k", 256)), "kid"),
+	}, "header alg"),
+	assertionRule("typ is JWT", head("typ", "at+jwt"), "header typ"),
+	assertionRule("typ is a string", head("typ", 1), "header typ"),
+	assertionRule("kid is required", without("kid"), "header kid"),
+	assertionRule("kid is not empty", head("kid", ""), "header kid"),
+	assertionRule("kid is a string", head("kid", 1), "header kid"),
+	assertionRule("kid is bounded", head("kid", strings.Repeat("k", 256)), "header kid"),
 	assertionRule("crit is refused", func(a *attempt) {
 		a.head["crit"], a.head["exp"] = []string{"exp"}, in(time.Minute)
-	}, "crit"),
-	assertionRule("crit is refused where it is null", head("crit", nil), "crit"),
+	}, "header crit"),
+	assertionRule("crit is refused where it is null", head("crit", nil), "header crit"),
 	assertionRule("jwk is refused", func(a *attempt) {
 		a.key = otherEC()
 		a.head["jwk"] = jose.JSONWebKey{Key: otherEC().Public(), KeyID: "ec-1"}
-	}, "jwk"),
-	assertionRule("x5c is refused", head("x5c", []string{"MIIB"}), "x5c"),
-	assertionRule("x5u is refused", head("x5u", "https://mallory.example/cert"), "x5u"),
-	assertionRule("jku is a string", head("jku", 1), "jku"),
+	}, "header jwk"),
+	assertionRule("x5c is refused", head("x5c", []string{"MIIB"}), "header x5c"),
+	assertionRule("x5u is refused", head("x5u", "https://mallory.example/cert"), "header x5u"),
+	unknownRule("jku is a string", head("jku", 1)),
 	unknownRule("jku is refused where none is registered", head("jku", "https://mallory.example/jwks")),
 	unknownRule("jku is refused where it is empty", head("jku", "")),
 
-	assertionRule("iss is required", without("iss"), "iss"),
-	assertionRule("iss is not empty", claim("iss", ""), "iss"),
-	assertionRule("iss is a string", claim("iss", []string{"ec"}), "iss"),
-	assertionRule("iss is bounded", claim("iss", strings.Repeat("e", 256)), "iss"),
-	assertionRule("sub is required", without("sub"), "sub"),
-	assertionRule("sub is iss", claim("sub", "rsa"), "sub"),
-	assertionRule("sub is a string", claim("sub", 7), "sub"),
+	assertionRule("iss is required", without("iss"), "claim iss"),
+	assertionRule("iss is not empty", claim("iss", ""), "claim iss"),
+	assertionRule("iss is a string", claim("iss", []string{"ec"}), "claim iss"),
+	assertionRule("iss is bounded", claim("iss", strings.Repeat("e", 256)), "claim iss"),
+	assertionRule("sub is required", without("sub"), "claim sub"),
+	assertionRule("sub is iss", claim("sub", "rsa"), "claim sub"),
+	assertionRule("sub is a string", claim("sub", 7), "claim sub"),
 	assertionRule("the name of a claim keeps its case", func(a *attempt) {
 		delete(a.claims, "sub")
 		a.claims["SUB"] = "ec"
-	}, "sub"),
-	assertionRule("aud is required", without("aud"), "aud"),
-	assertionRule("aud is not another server", claim("aud", "https://mallory.example/auth/token"), "aud"),
-	assertionRule("aud is not the FHIR base", func(a *attempt) { cutAudience(a, "/auth/token", "/fhir") }, "aud"),
-	assertionRule("aud is not the issuer", func(a *attempt) { cutAudience(a, "/auth/token", "") }, "aud"),
-	assertionRule("aud has no slash at the end", func(a *attempt) { cutAudience(a, "token", "token/") }, "aud"),
-	assertionRule("aud keeps its case", func(a *attempt) { cutAudience(a, "http:", "HTTP:") }, "aud"),
-	assertionRule("aud is not an empty list", claim("aud", []string{}), "aud"),
-	assertionRule("aud is not a list of others", claim("aud", []string{"a", "b"}), "aud"),
+	}, "claim sub"),
+	assertionRule("aud is required", without("aud"), "claim aud"),
+	assertionRule("aud is not another server", claim("aud", "https://mallory.example/auth/token"), "claim aud"),
+	assertionRule("aud is not the FHIR base", func(a *attempt) { cutAudience(a, "/auth/token", "/fhir") }, "claim aud"),
+	assertionRule("aud is not the issuer", func(a *attempt) { cutAudience(a, "/auth/token", "") }, "claim aud"),
+	assertionRule("aud has no slash at the end", func(a *attempt) { cutAudience(a, "token", "token/") }, "claim aud"),
+	assertionRule("aud keeps its case", func(a *attempt) { cutAudience(a, "http:", "HTTP:") }, "claim aud"),
+	assertionRule("aud is not an empty list", claim("aud", []string{}), "claim aud"),
+	assertionRule("aud is not a list of others", claim("aud", []string{"a", "b"}), "claim aud"),
 	assertionRule("aud is a list of strings only", func(a *attempt) {
 		a.claims["aud"] = []any{a.claims["aud"], 1}
-	}, "aud"),
-	assertionRule("aud is no object", claim("aud", map[string]any{}), "aud"),
-	assertionRule("aud is not null", claim("aud", nil), "aud"),
-	assertionRule("jti is required", without("jti"), "jti"),
-	assertionRule("jti is not empty", claim("jti", ""), "jti"),
-	assertionRule("jti is a string", claim("jti", 12345), "jti"),
-	assertionRule("jti is bounded", claim("jti", strings.Repeat("j", 256)), "jti"),
+	}, "claim aud"),
+	assertionRule("aud is no object", claim("aud", map[string]any{}), "claim aud"),
+	assertionRule("aud is not null", claim("aud", nil), "claim aud"),
+	assertionRule("jti is required", without("jti"), "claim jti"),
+	assertionRule("jti is not empty", claim("jti", ""), "claim jti"),
+	assertionRule("jti is a string", claim("jti", 12345), "claim jti"),
+	assertionRule("jti is bounded", claim("jti", strings.Repeat("j", 256)), "claim jti"),
 
 	assertionRule("exp is required", without("exp"), "exp"),
 	assertionRule("exp is not past", dated("exp", -20*time.Second), "expired"),
@@ -247,11 +252,11 @@ var assertionRules = []rule{
 	assertionRule("exp is not 2^63", claim("exp", json.Number("9223372036854775808")), notNumber),
 	assertionRule("exp has not a thousand digits", claim("exp", json.Number(strings.Repeat("9", 1000))),
 		notNumber),
-	assertionRule("nbf is not ahead", dated("nbf", time.Minute), "nbf"),
-	assertionRule("nbf is a number", claim("nbf", "soon"), "nbf"),
-	assertionRule("nbf is not null", claim("nbf", nil), "nbf"),
-	assertionRule("iat is not ahead", dated("iat", time.Minute), "iat"),
-	assertionRule("iat is a number", claim("iat", []int{1}), "iat"),
+	assertionRule("nbf is not ahead", dated("nbf", time.Minute), "claim nbf"),
+	assertionRule("nbf is a number", claim("nbf", "soon"), "claim nbf"),
+	assertionRule("nbf is not null", claim("nbf", nil), "claim nbf"),
+	assertionRule("iat is not ahead", dated("iat", time.Minute), "claim iat"),
+	assertionRule("iat is a number", claim("iat", []int{1}), "claim iat"),
 
 	unknownRule("a client is registered", func(a *attempt) { a.of("mallory", "ec-1", ecKey()) }),
 	unknownRule("a client with RSA is registered", func(a *attempt) { a.of("mallory", "rsa-1", rsaKey()) }),
@@ -396,6 +401,30 @@ func TestOtherAuthentication(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, res.status)
 		require.Equal(t, "invalid_client", res.Error)
 		require.Equal(t, challenge, res.header.Get("WWW-Authenticate"))
+	}
+}
+
+// TestReportedClient is who a request says that it comes from, as far as it does.
+func TestReportedClient(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	for _, test := range []struct {
+		change func(*attempt)
+		client string
+	}{
+		{claim("exp", 1), "ec"},
+		{func(a *attempt) { a.assertion, a.form["client_id"] = "nonsense", []string{"somebody"} }, "somebody"},
+		{func(a *attempt) { a.form["scope"], a.form["client_id"] = nil, []string{"ec"} }, "ec"},
+		{claim("iss", strings.Repeat("e", 256)), ""},
+		{set("client_id", strings.Repeat("e", 256)), ""},
+		{set("grant_type", ""), ""},
+	} {
+		a := n.attempt()
+		test.change(a)
+		require.NotEqual(t, http.StatusOK, n.try(t, a).status)
+		_, refused, _ := n.log.take()
+		require.Len(t, refused, 1)
+		require.Equal(t, test.client, refused[0].Client)
 	}
 }
 

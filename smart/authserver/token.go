@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -26,10 +27,10 @@ type tokenAnswer struct {
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	address := s.cfg.RemoteAddr(r)
 	request, refused := readRequest(w, r)
-	client := request.clientID
+	claimed := ""
 	if refused == nil {
 		var answer tokenAnswer
-		answer, client, refused = s.exchange(r.Context(), request, address)
+		answer, claimed, refused = s.exchange(r.Context(), request, address)
 		if refused == nil {
 			writeAnswer(w, http.StatusOK, answer)
 			return
@@ -38,15 +39,21 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	if refused.cause != nil {
 		s.cfg.Logger.WarnContext(r.Context(), "no token because of trouble", "error", refused.cause)
 	}
-	if s.cfg.Refused != nil {
-		if len(client) > maxName {
-			client = ""
-		}
-		s.cfg.Refused(r.Context(), Refused{
-			Client: client, Address: address, Status: refused.status, Error: refused.code, Reason: refused.why(),
-		})
-	}
+	s.report(r.Context(), refused, address, cmp.Or(claimed, request.clientID))
 	refused.write(w)
+}
+
+// report tells the host who got no token.
+func (s *Server) report(ctx context.Context, refused *refusal, address, client string) {
+	if s.cfg.Refused == nil {
+		return
+	}
+	if len(client) > maxName {
+		client = ""
+	}
+	s.cfg.Refused(ctx, Refused{
+		Client: client, Address: address, Status: refused.status, Error: refused.code, Reason: refused.why(),
+	})
 }
 
 // exchange trades an assertion for a token. It returns who the client claims to be,
