@@ -11,10 +11,18 @@
 // host, and in the same process [Server.Issuer] has them accept its tokens without
 // asking it over HTTP:
 //
-//	server, err := authserver.New(authserver.Config{BaseURL: base, Clients: clients})
-//	…
+//	server, err := authserver.New(authserver.Config{
+//		BaseURL: base, Clients: clients, Limiter: exporter.Limiter(),
+//	})
+//	authorizer, err := smart.New(smart.Config{Issuers: []smart.Issuer{server.Issuer()}})
+//	exports, err := httpadapter.New(exporter, httpadapter.Config{
+//		BaseURL: base, Authorize: authorizer.Authorize,
+//	})
 //	for _, pattern := range server.Patterns() {
 //		mux.Handle(pattern, server)
+//	}
+//	for _, pattern := range exports.Patterns() {
+//		mux.Handle(pattern, exports)
 //	}
 //
 // # Who gets a token

@@ -13,7 +13,7 @@ import (
 
 const (
 	maxBody  = 64 << 10
-	maxScope = 4 << 10
+	maxScope = 8 << 10
 )
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/fhir"
 	"github.com/bulkexport/bulkexport/httpadapter"
 	"github.com/bulkexport/bulkexport/smart"
 	"github.com/bulkexport/bulkexport/smart/authserver"
@@ -111,6 +112,36 @@ func trimZone(events []authserver.Issued) []authserver.Issued {
 		events[i].Expires = time.Unix(events[i].Expires.Unix(), 0)
 	}
 	return events
+}
+
+// TestTokensFitWhereTheyGo: a client that has many scopes gets a token that package
+// smart takes, or none.
+func TestTokensFitWhereTheyGo(t *testing.T) {
+	t.Parallel()
+	var every []string
+	for _, name := range fhir.R4.ResourceTypes() {
+		every = append(every, "system/"+name+".rs")
+	}
+	n := newNode(t, func(cfg *authserver.Config) { cfg.Clients[0].Scope = strings.Join(every, " ") })
+	authorizer := must(smart.New(smart.Config{Issuers: []smart.Issuer{n.server.Issuer()}}))
+	for _, scope := range []string{"system/*.rs", strings.Join(every, " ")} {
+		a := n.attempt()
+		a.form.Set("scope", scope)
+		res := n.try(t, a)
+		require.Equal(t, http.StatusOK, res.status, res.body)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/fhir/$export", http.NoBody)
+		r.Header.Set("Authorization", "Bearer "+res.Token)
+		access, err := authorizer.Authorize(r)
+		require.NoError(t, err)
+		require.Len(t, access.Types, len(every))
+	}
+	a := n.attempt()
+	a.form.Set("scope", "system/*.rs system/*.read")
+	res := n.try(t, a)
+	require.Equal(t, http.StatusBadRequest, res.status)
+	require.Equal(t, "invalid_scope", res.Error)
+	issued, _, _ := n.log.take()
+	require.Len(t, issued, 2)
 }
 
 // TestWhatClientsDoOtherwise is all allowed.

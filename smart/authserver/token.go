@@ -15,6 +15,10 @@ import (
 	"github.com/bulkexport/bulkexport/smart"
 )
 
+// maxToken is how long a token may be: what package smart takes, and most servers in
+// one header.
+const maxToken = 8 << 10
+
 // tokenAnswer is what a client gets (RFC 6749, section 5.1).
 type tokenAnswer struct {
 	AccessToken string `json:"access_token"`
@@ -152,6 +156,9 @@ func (s *Server) issue(ctx context.Context, client Client, scope, address string
 	})
 	if err != nil {
 		return tokenAnswer{}, unavailable(fmt.Errorf("sign token: %w", err))
+	}
+	if len(token) > maxToken {
+		return tokenAnswer{}, badRequest(invalidScope, "scope is more than a token has room for: ask for less.")
 	}
 	if s.cfg.Issued != nil {
 		s.cfg.Issued(ctx, Issued{
