@@ -169,21 +169,27 @@ func get(t *testing.T, address string) *http.Response {
 	return response
 }
 
-// TestReadmeCurl runs the README's curl lines in a shell, against the server
-// that it starts as the README says.
-func TestReadmeCurl(t *testing.T) {
-	t.Parallel()
+// needShell skips a test where there is no shell, or no curl.
+func needShell(t *testing.T) {
+	t.Helper()
 	for _, tool := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s: install the package %s", tool, tool)
 		}
 	}
+}
+
+// TestReadmeCurl runs the README's curl lines in a shell, against the server
+// that it starts as the README says.
+func TestReadmeCurl(t *testing.T) {
+	t.Parallel()
+	needShell(t)
 	shell := blocks(readme(t), "sh")
-	require.Len(t, shell, 4)
+	require.Len(t, shell, 6)
 	require.Equal(t, "go run ./examples/quickstart\n", shell[0]) // run by its own test
-	require.Equal(t, "go test work\n", shell[1])                 // run right now
-	base := startServer(t, shell[2])
-	script := strings.ReplaceAll(shell[3], "http://127.0.0.1:8080", base)
+	require.Equal(t, "go test work\n", shell[3])                 // run right now
+	base := startServer(t, t.TempDir(), shell[4])
+	script := strings.ReplaceAll(shell[5], "http://127.0.0.1:8080", base)
 	require.Contains(t, script, base)
 
 	shellCommand := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
@@ -196,11 +202,51 @@ func TestReadmeCurl(t *testing.T) {
 	require.Regexp(t, `(?s)HTTP/1.1 204 No Content\n.*HTTP/1.1 404 Not Found\n.*OperationOutcome`, text)
 }
 
-// startServer builds and starts the server that a command line runs, on a free
-// port and in a folder of its own, and returns the base URL that it logs.
-func startServer(t *testing.T, commandLine string) string {
-	t.Helper()
+// TestReadmeToken runs what the README says of clients and tokens.
+func TestReadmeToken(t *testing.T) {
+	t.Parallel()
+	needShell(t)
+	shell := blocks(readme(t), "sh")
 	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "token"), "./examples/server/token")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	run := func(script string) string {
+		script = strings.ReplaceAll(script, "go run ./examples/server/token", "./token")
+		command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+		command.Dir = dir
+		out, err := command.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	client, server, found := strings.Cut(shell[1], "\n")
+	require.True(t, found)
+	run(client)
+	base := startServer(t, dir, server)
+	// The client looks for the server where it is in the README.
+	script := strings.ReplaceAll(shell[2], "-client app", "-client app -url "+base+"/fhir")
+	text := run(strings.ReplaceAll(script, "http://127.0.0.1:8080", base))
+	require.Regexp(t, `^HTTP/1.1 202 Accepted`, text)
+}
+
+func TestSecurityShowsTheExamples(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/security.md")
+	require.NoError(t, err)
+	code := blocks(string(page), "go")
+	require.Len(t, code, 2)
+	for i, name := range []string{"smart/example_test.go", "smart/authserver/example_test.go"} {
+		example, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Contains(t, string(example), code[i])
+	}
+}
+
+// startServer builds and starts the server that a command line runs, on a free port and
+// with its state in the folder, from which it is run, and returns the base URL that it
+// logs.
+func startServer(t *testing.T, dir, commandLine string) string {
+	t.Helper()
 	words := strings.Fields(commandLine)
 	require.Equal(t, []string{"go", "run", "./examples/server"}, words[:3])
 	binary := filepath.Join(dir, "server")
@@ -208,6 +254,7 @@ func startServer(t *testing.T, commandLine string) string {
 
 	words = append(words[3:], "-addr", "127.0.0.1:0", "-dir", filepath.Join(dir, "data"))
 	server := exec.CommandContext(t.Context(), binary, words...)
+	server.Dir = dir
 	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
 	server.WaitDelay = 20 * time.Second
 	log, err := server.StderrPipe()
