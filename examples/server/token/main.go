@@ -2,8 +2,8 @@
 //
 //	go run ./examples/server/token -new app
 //
-// makes a key pair for a client named app: the private key in app.pem, and clients.json,
-// by which the server knows the client:
+// makes a key pair for a client named app: the private key in app.pem, and an entry in
+// clients.json, by which the server knows the client:
 //
 //	go run ./examples/server -generate 200 -smart-clients clients.json
 //
@@ -26,6 +26,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,15 +84,35 @@ func register(name, tenant, scope string) error {
 	if err != nil {
 		return err
 	}
-	registration, err := json.MarshalIndent([]any{map[string]any{
+	block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
+	if err := create(name+".pem", block); err != nil {
+		return err
+	}
+	return addClient(map[string]any{
 		"client_id": name, "tenant": tenant, "scope": scope,
 		"jwks": map[string]any{"keys": []any{public}},
-	}}, "", "  ")
+	})
+}
+
+// addClient adds a client to those that are registered already.
+func addClient(client map[string]any) error {
+	const name = "clients.json"
+	var clients []any
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if err := json.Unmarshal(text, &clients); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	text, err = json.MarshalIndent(append(clients, client), "", "  ")
 	if err != nil {
 		return err
 	}
-	block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})
-	return errors.Join(create(name+".pem", block), create("clients.json", append(registration, '\n')))
+	return os.WriteFile(name, append(text, '\n'), 0o600)
 }
 
 // create writes a file that must not be there yet.
