@@ -64,13 +64,13 @@ func sections() []section {
 // writer writes the document.
 type documentWriter struct {
 	strings.Builder
-	exempt                      map[string]string
+	exempt, elsewhere           map[string]string
 	demands, tested, not, unmet int
 }
 
 func writeDocument(t *testing.T) string {
 	t.Helper()
-	w := &documentWriter{exempt: reasons(t)}
+	w := &documentWriter{exempt: reasons(t), elsewhere: elsewhere(t)}
 	all := lists(t)
 	written := 0
 	for _, s := range sections() {
@@ -121,6 +121,10 @@ func (w *documentWriter) how(id string) string {
 	if reason, ok := w.exempt[id]; ok {
 		w.not++
 		return "n/a: " + reason
+	}
+	if tests, ok := w.elsewhere[id]; ok {
+		w.tested++
+		return tests
 	}
 	var titles, gaps []string
 	for _, c := range checksOf(id) {

@@ -2,6 +2,8 @@ package conformance_test
 
 import (
 	"os"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,6 +59,24 @@ func readTable(t *testing.T, file string) []row {
 	}
 	require.NotEmpty(t, rows, file)
 	return rows
+}
+
+// elsewhere reads which tests outside of this module's show that a demand is met, and
+// looks whether they are there.
+func elsewhere(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, r := range readTable(t, "elsewhere.tsv")[1:] {
+		require.NotContains(t, found, r.id)
+		file, tests := r.columns[0], strings.Fields(r.columns[1])
+		text, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(file)))
+		require.NoError(t, err)
+		for _, name := range tests {
+			require.Contains(t, string(text), "\nfunc "+name+"(t *testing.T) {\n", "%s: %s", r.id, file)
+		}
+		found[r.id] = path.Dir(file) + ": " + strings.Join(tests, ", ")
+	}
+	return found
 }
 
 // reasons reads why a demand does not bind this library.
