@@ -281,6 +281,33 @@ func TestAddressIsLimited(t *testing.T) {
 	}
 }
 
+// TestRefusedAddressesAreBounded: more than 10,000 at once are let through to the
+// limiter, and those that have waited make room.
+func TestRefusedAddressesAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := direct(t, func(cfg *authserver.Config) { cfg.FailureLimit = 1 })
+		wrong := n.attempt()
+		wrong.claims["exp"] = 1
+		wrong.assertion = wrong.seal()
+		fail := func(address string) {
+			require.Equal(t, http.StatusUnauthorized, n.from(t, address, wrong).status)
+			require.Equal(t, http.StatusTooManyRequests, n.from(t, address, wrong).status)
+		}
+		right := func(address string) int { return n.from(t, address, n.attempt()).status }
+		for i := range 10_000 {
+			fail(fmt.Sprint("address ", i))
+		}
+		require.Equal(t, http.StatusTooManyRequests, right("address 9999"))
+		fail("one more")
+		require.Equal(t, http.StatusOK, right("one more"))
+		time.Sleep(10 * time.Second) //nolint:forbidigo // the clock is that of the bubble
+		fail("another")
+		require.Equal(t, http.StatusTooManyRequests, right("another"))
+		require.Equal(t, http.StatusOK, right("address 9999"))
+	})
+}
+
 // TestWhatIsNoFailure to authenticate does not count.
 func TestWhatIsNoFailure(t *testing.T) {
 	t.Parallel()
