@@ -117,7 +117,7 @@ func notFound(w http.ResponseWriter, _ *http.Request) {
 func refuseMethod(allowed string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Allow", allowed)
-		r := badRequest(invalidRequest, "The method is not supported here: it must be one of "+allowed+".")
+		r := badRequest(invalidRequest, "The method is not supported here: these are: "+allowed+".")
 		r.status = http.StatusMethodNotAllowed
 		r.write(w)
 	}
