@@ -103,3 +103,39 @@ func TestForeignJobsAreLikeNone(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// TestFilesThatMayNotBeHadAreAllAlike: a token that covers less than an export learns
+// nothing of its other files from their names, nor how far it is.
+func TestFilesThatMayNotBeHadAreAllAlike(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, bulkexport.Config{Source: newListSource(map[string]int{"Patient": 2, "Observation": 2})})
+		running := k.kickOff()
+		failed := k.kickOff()
+		_, err := k.store.UpdateJob(t.Context(), failed, func(j *bulkexport.Job) error {
+			j.State, j.ExpiresAt = bulkexport.JobFailed, j.Deadline
+			return nil
+		})
+		require.NoError(t, err)
+		alike := func(id string) {
+			for _, types := range [][]string{{}, {"Observation"}} {
+				narrower := alice
+				narrower.Types = types
+				for _, name := range []string{
+					"Patient.ndjson", "Patient_00002.ndjson", "Device.ndjson", "errors.ndjson", "deleted.ndjson",
+				} {
+					_, err := k.exporter.OpenFile(t.Context(), narrower, id, name)
+					require.ErrorIs(t, err, bulkexport.ErrInsufficientScope, "%s: %v", name, types)
+				}
+			}
+		}
+		alike(running)
+		alike(failed)
+		k.start()
+		defer k.stop()
+		k.wait(running)
+		alike(running)
+		_, err = k.exporter.OpenFile(t.Context(), alice, running, "Device.ndjson")
+		require.ErrorIs(t, err, bulkexport.ErrFileNotFound)
+	})
+}

@@ -27,7 +27,8 @@ type OpenedFile struct {
 // already, by its public name. The caller closes it. Errors: [ErrJobNotFound] as
 // for Status, [ErrFileNotFound] when the job has no such file or does not show
 // it (any more), [ErrInsufficientScope] for a type that the caller may not export (any
-// more).
+// more). A caller that may not export all types of the job gets ErrInsufficientScope in
+// place of ErrFileNotFound, and so does not learn which other files there are.
 func (e *Exporter) OpenFile(ctx context.Context, access Access, jobID, publicName string) (OpenedFile, error) {
 	job, err := e.job(ctx, access.Caller, jobID)
 	if err != nil {
@@ -48,8 +49,12 @@ func (e *Exporter) OpenGrantedFile(ctx context.Context, jobID, publicName string
 }
 
 func (e *Exporter) openNamed(ctx context.Context, access Access, job Job, publicName string) (OpenedFile, error) {
+	missing := ErrFileNotFound
+	if !covers(access, job) { // whoever may not have all files is not told which there are
+		missing = ErrInsufficientScope
+	}
 	if job.State != JobCompleted && job.PublishedAt.IsZero() || job.State == JobFailed {
-		return OpenedFile{}, ErrFileNotFound
+		return OpenedFile{}, missing
 	}
 	parts, err := e.cfg.Store.Parts(ctx, job.ID)
 	if err != nil {
@@ -64,7 +69,7 @@ func (e *Exporter) openNamed(ctx context.Context, access Access, job Job, public
 			return e.openFile(ctx, job, file)
 		}
 	}
-	return OpenedFile{}, ErrFileNotFound
+	return OpenedFile{}, missing
 }
 
 func (e *Exporter) openFile(ctx context.Context, job Job, file OutputFile) (OpenedFile, error) {
