@@ -157,22 +157,34 @@ func TestMatrixOfCompletedExports(t *testing.T) {
 			if set.types != nil && len(set.types) == 0 {
 				continue
 			}
-			e := export{owner: owner, types: set.types, state: bulkexport.JobCompleted, scope: set.scope,
-				path: "/fhir/$export"}
-			m.start(&e)
-			exports++
-			b := bearerOf(owner, set)
-			m.ask(t, b, e, [2]string{http.MethodGet, ""})
-			for _, name := range fileNames() {
-				if res := m.ask(t, b, e, [2]string{http.MethodGet, "/" + name}); res.status == http.StatusOK {
-					files++
+			e := export{owner: owner, types: set.types, state: bulkexport.JobCompleted, scope: set.scope}
+			for _, path := range []string{"/fhir/$export", "/fhir/Group/group-" + owner.Tenant + "/$export"} {
+				e.path = path
+				if e.member = strings.Contains(path, "Group"); e.member && !bearerOf(owner, set).may("Group") {
+					continue
 				}
+				files += m.exportsOwn(t, e, set)
+				exports++
 			}
 		}
 	}
 	t.Logf("%d exports with %d files", exports, files)
-	require.GreaterOrEqual(t, exports, 3*8)
+	require.GreaterOrEqual(t, exports, 3*(8+4))
 	require.Greater(t, files, exports)
+}
+
+// exportsOwn compares all files of an export with the model, and returns how many there are.
+func (m *matrix) exportsOwn(t *testing.T, e export, set scopeSet) (files int) {
+	t.Helper()
+	m.start(&e)
+	b := bearerOf(e.owner, set)
+	m.ask(t, b, e, [2]string{http.MethodGet, ""})
+	for _, name := range fileNames() {
+		if res := m.ask(t, b, e, [2]string{http.MethodGet, "/" + name}); res.status == http.StatusOK {
+			files++
+		}
+	}
+	return files
 }
 
 // TestPublicPagesAreTheSameForAll: what needs no token says nothing of anybody.
