@@ -305,6 +305,8 @@ func narrow(access Access, req ExportRequest) (ExportRequest, error) {
 		return req, forbidden(paramType, "this client may not export any resource type")
 	case req.Level == LevelGroup && !access.allows(groupType):
 		return req, forbidden("level", "this client may not export Group")
+	case req.Patients.Limited && !access.allows(patientType): // what is unknown is told
+		return req, forbidden(paramPatient, "this client may not export Patient")
 	case req.addsProvenance() && !access.allows(provenanceType):
 		return req, forbidden(paramAssociated, "this client may not export Provenance")
 	}

@@ -34,7 +34,8 @@ type Access struct {
 	// Types, if not nil, are the only resource types that the caller may export.
 	// A kick-off that names another one is refused ([ErrForbidden]); one that
 	// names none is narrowed to these. An empty slice that is not nil allows
-	// nothing. A Group export needs Group to be among them.
+	// nothing. A Group export needs Group to be among them, and the parameter patient
+	// needs Patient, since its answer tells which there are.
 	Types []string
 }
 

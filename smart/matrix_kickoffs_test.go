@@ -51,7 +51,8 @@ func (a kickOffAsk) answerTo(b bearer) (status int, types []string) {
 	switch {
 	case !b.valid:
 		return http.StatusUnauthorized, nil
-	case b.types != nil && len(b.types) == 0, a.group != "" && !b.may("Group"), !b.may(a.types...):
+	case b.types != nil && len(b.types) == 0, a.group != "" && !b.may("Group"),
+		a.patient != "" && !b.may("Patient"), !b.may(a.types...):
 		return http.StatusForbidden, nil
 	case a.group != "" && a.group != b.caller.Tenant:
 		return http.StatusNotFound, nil
