@@ -121,6 +121,9 @@ func (a *Authorizer) Authorize(r *http.Request) (bulkexport.Access, error) {
 
 // verify lets the issuer that the token names decide, if it is a known one.
 func (a *Authorizer) verify(ctx context.Context, text string) (Token, error) {
+	if !isToken68(text) {
+		return Token{}, refused("the token has characters that no token has")
+	}
 	switch issuer := a.issuers[claimedIssuer(text)]; {
 	case issuer != nil:
 		return issuer.verify(ctx, text)
