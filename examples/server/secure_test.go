@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulkexport/bulkexport/internal/loopback"
@@ -114,6 +117,63 @@ func TestSMARTBackendServices(t *testing.T) {
 	require.Contains(t, log, `msg=audit event=token tenant="" client=app remote=127.0.0.1 scope=system/*.rs`)
 	require.NotContains(t, log, token)
 	require.NotContains(t, log, strings.Split(token, ".")[2], "the signature")
+}
+
+// TestTokensOfSeveralServers has two servers behind one URL, with one database: an
+// assertion is good once for both, a token for either.
+func TestTokensOfSeveralServers(t *testing.T) {
+	t.Parallel()
+	folder, _ := newClient(t, "system/*.rs")
+	client, err := os.ReadFile(filepath.Join(folder, "app.pem"))
+	require.NoError(t, err)
+	private, err := jwt.ParseECPrivateKeyFromPEM(client)
+	require.NoError(t, err)
+	var registered []struct {
+		JWKS struct{ Keys []struct{ Kid string } }
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "clients.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &registered))
+	_, signing, _ := certificate(t)
+
+	const base = "http://127.0.0.1"
+	assertion := jwt.NewWithClaims(jwt.SigningMethodES384, jwt.RegisteredClaims{
+		Issuer: "app", Subject: "app", Audience: jwt.ClaimStrings{base + "/auth/token"},
+		ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Minute)), ID: "once",
+	})
+	assertion.Header["kid"] = registered[0].JWKS.Keys[0].Kid
+	signed, err := assertion.SignedString(private)
+	require.NoError(t, err)
+	form := url.Values{
+		"grant_type": {"client_credentials"}, "scope": {"system/*.rs"}, "client_assertion": {signed},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+	}
+	dir := t.TempDir()
+	var answers []answer
+	var addresses []string
+	for range 2 {
+		port, err := loopback.FreePort(t.Context())
+		require.NoError(t, err)
+		addr := "127.0.0.1:" + strconv.Itoa(port)
+		start(t, "-addr", addr, "-base-url", base, "-dir", dir, "-token-key", signing,
+			"-smart-clients", filepath.Join(folder, "clients.json"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/auth/token",
+			strings.NewReader(form.Encode()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		answers, addresses = append(answers, send(t, req, "")), append(addresses, addr)
+	}
+	require.Equal(t, http.StatusOK, answers[0].status, answers[0].body)
+	require.Equal(t, http.StatusUnauthorized, answers[1].status, answers[1].body)
+	require.Contains(t, answers[1].body, "invalid_client")
+	var granted struct {
+		AccessToken string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(answers[0].body), &granted))
+	for _, addr := range addresses {
+		got := request(t, http.MethodGet, "http://"+addr+"/fhir/$export", granted.AccessToken)
+		require.Equal(t, http.StatusAccepted, got.status, got.body)
+	}
 }
 
 func TestTLS(t *testing.T) {
