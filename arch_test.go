@@ -109,7 +109,9 @@ func TestModuleGraph(t *testing.T) {
 	out, err := list.Output()
 	require.NoError(t, err)
 	require.Contains(t, string(out), "gorm.io/gorm ")
-	for _, heavy := range []string{"riverqueue", "gocloud", "aws", "google", "azure", "opentelemetry", "grpc", "jwt", "jwk", "filippo"} {
+	for _, heavy := range []string{
+		"riverqueue", "gocloud", "aws", "google", "azure", "opentelemetry", "grpc", "jwt", "jwk", "filippo",
+	} {
 		require.NotContains(t, strings.ToLower(string(out)), heavy)
 	}
 }

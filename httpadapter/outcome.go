@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bulkexport/bulkexport"
 )
@@ -119,10 +120,15 @@ func writeOutcome(w http.ResponseWriter, r *http.Request, status int, issues ...
 	}{"OperationOutcome", issues})
 }
 
+// answerTime is how long a client may take to receive an answer that is no file. It is
+// longer than bodyTime, since an answer may wait for the end of the body.
+const answerTime = 5 * time.Minute
+
 // writeJSON writes v, which must be one that can be marshalled. That the client
-// may be gone is no error.
+// may be gone is no error; one that does not read is cut off.
 func writeJSON(w http.ResponseWriter, mediaType string, status int, v any) {
 	protect(w)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime))
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bulkexport/bulkexport"
 )
 
 // pipe is a listener with one connection, for a server in a bubble of synctest.
@@ -136,5 +138,32 @@ func TestDownloadOutlivesABody(t *testing.T) {
 		body, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
 		require.Equal(t, lines, string(body))
+	})
+}
+
+// TestManifestThatIsNotRead has a client that asks for a large manifest and reads
+// nothing of it.
+func TestManifestThatIsNotRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolling(t, 0)
+		k := kit{TB: t, store: p.store, sink: p.sink, base: "http://h"}
+		var parts []bulkexport.Part
+		for range 1000 {
+			parts = append(parts, bulkexport.Part{
+				Type: "Patient", Done: true, Files: []bulkexport.File{{Name: "a", Type: "Patient", Count: 1, Size: 10}},
+			})
+		}
+		k.addJob(bulkexport.Job{
+			ID: jobID, Tenant: "north", Client: "alice", State: bulkexport.JobCompleted, TransactionTime: now,
+			EndedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
+		}, parts...)
+		client := dial(t, p.handler)
+		_, err := fmt.Fprintf(client, slowRequest, "GET "+status, "alice", 0, "")
+		require.NoError(t, err)
+		time.Sleep(6 * time.Minute) //nolint:forbidigo // the clock is that of synctest
+		answer, err := io.ReadAll(client)
+		require.NoError(t, err)
+		require.NotContains(t, string(answer), "\"error\":[]", "the end of the manifest")
 	})
 }
