@@ -2,7 +2,6 @@ package smart
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -99,7 +98,7 @@ func (a *Authorizer) Authorize(r *http.Request) (bulkexport.Access, error) {
 	if err != nil {
 		return bulkexport.Access{}, err
 	}
-	sum := sha256.Sum256([]byte(text))
+	sum := sumOf(text)
 	now := time.Now()
 	if access, ok := a.cache.get(sum, now); ok {
 		return access, nil

@@ -10,6 +10,9 @@ import (
 
 type tokenSum = [sha256.Size]byte
 
+// sumOf hashes a token; one of usual length without allocating.
+func sumOf(token string) tokenSum { return sha256.Sum256(append(make([]byte, 0, 1024), token...)) }
+
 // tokenCache remembers what verified tokens allow, by their hashes, in two
 // generations: when the younger one is full or old it becomes the older one, whose
 // entries are forgotten. So there is nothing to search and nothing to run.
