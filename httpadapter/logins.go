@@ -18,13 +18,14 @@ func (h *Handler) authorize(r *http.Request) (bulkexport.Access, error) {
 	if h.cfg.Open {
 		return bulkexport.Access{}, nil
 	}
-	from := h.loginAddress(r)
-	if wait := h.shut.wait(from); wait > 0 {
-		return bulkexport.Access{}, tooManyFailures(wait)
+	if h.shut.any() { // else the address need not be looked at
+		if wait := h.shut.wait(h.loginAddress(r)); wait > 0 {
+			return bulkexport.Access{}, tooManyFailures(wait)
+		}
 	}
 	access, err := h.cfg.Authorize(r)
-	if from != "" && errors.Is(err, ErrUnauthenticated) && hasCredentials(r) {
-		if wait := h.countFailure(r.Context(), from); wait > 0 {
+	if errors.Is(err, ErrUnauthenticated) && hasCredentials(r) {
+		if wait := h.countFailure(r.Context(), h.loginAddress(r)); wait > 0 {
 			return bulkexport.Access{}, tooManyFailures(wait)
 		}
 	}
@@ -35,9 +36,12 @@ func tooManyFailures(wait time.Duration) error {
 	return &rateError{"There were too many requests from this address whose credentials are not valid.", wait}
 }
 
-// countFailure counts a failed authentication. If there are too many, the result is
-// for how long the address is shut out.
+// countFailure counts a failed authentication, unless the address is empty. If there are
+// too many, the result is for how long the address is shut out.
 func (h *Handler) countFailure(ctx context.Context, from string) time.Duration {
+	if from == "" {
+		return 0
+	}
 	wait := h.limits.take(ctx, h.cfg.FailedLogins, "failed logins from "+from)
 	if wait > 0 {
 		h.shut.out(from, wait)
@@ -83,6 +87,13 @@ type shutOut struct {
 }
 
 func newShutOut() *shutOut { return &shutOut{until: newRecent[string, until]()} }
+
+// any reports whether there may be an address that is shut out.
+func (s *shutOut) any() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.until.values) > 0
+}
 
 // wait returns how long the address is shut out, 0 if it is not.
 func (s *shutOut) wait(from string) time.Duration {
