@@ -60,7 +60,7 @@ var rules = []rule{
 	}},
 	{"source/", []string{module + "/fhir"}},
 	{"store/", nil},
-	{"sink/", nil},
+	{"sink/", []string{module + "/internal/durable"}},
 	{"httpadapter", []string{module + "/fhir", "github.com/klauspost/compress"}},
 	{"audit", []string{module + "/httpadapter"}},
 	{"internal/", []string{"*"}},

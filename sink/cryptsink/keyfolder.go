@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/internal/durable"
 )
 
 var (
@@ -56,7 +57,7 @@ type KeyFolder struct {
 // It must not be in the directory of the files. What crashes have left there is
 // removed. The directory stays open until Close.
 func NewKeyFolder(dir string) (*KeyFolder, error) {
-	if err := makeDir(dir); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("cryptsink: make directory for keys: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -162,7 +163,7 @@ func (k *KeyFolder) settle(jobID string, key Key) error {
 	if known {
 		return nil
 	}
-	if err := syncAndClose(k.root.Open(".")); err != nil {
+	if err := durable.SyncAndClose(k.root.Open(".")); err != nil {
 		return err
 	}
 	k.mu.Lock()
@@ -191,7 +192,7 @@ func (k *KeyFolder) delete(jobID string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	return errors.Join(err, k.eraseAll(), syncAndClose(k.root.Open(".")))
+	return errors.Join(err, k.eraseAll(), durable.SyncAndClose(k.root.Open(".")))
 }
 
 // Jobs implements [KeyInventory].

@@ -30,6 +30,7 @@ import (
 	"syscall"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/internal/durable"
 )
 
 var (
@@ -52,7 +53,7 @@ type Sink struct {
 // and removes what is left of jobs whose deletion was cut short. The sink holds
 // dir open until Close.
 func New(dir string) (*Sink, error) {
-	if err := makeDir(dir); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("filesink: make directory: %w", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -129,7 +130,7 @@ func (s *Sink) deleteJob(ctx context.Context, jobID string) error {
 	err := s.root.Rename(jobID, trashPrefix+rand.Text())
 	switch {
 	case err == nil:
-		err = syncAndClose(s.root.Open("."))
+		err = durable.SyncAndClose(s.root.Open("."))
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
@@ -159,32 +160,6 @@ func (s *Sink) remove(trash string) (err error) {
 		}
 	}
 	return err
-}
-
-// makeDir is os.MkdirAll that also syncs, so that dir itself outlives a crash.
-func makeDir(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err = makeDir(parent); err == nil {
-			err = os.Mkdir(dir, 0o700)
-		}
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return syncAndClose(os.Open(filepath.Dir(dir)))
-}
-
-// syncAndClose takes what an open returned. Syncing a directory makes the names
-// in it durable.
-func syncAndClose(dir *os.File, err error) error {
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // wrap says what failed, and whether it may help to try again.

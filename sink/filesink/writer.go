@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/bulkexport/bulkexport"
+	"github.com/bulkexport/bulkexport/internal/durable"
 )
 
 var _ bulkexport.FileWriter = (*writer)(nil)
@@ -118,13 +119,13 @@ func (w *writer) publish() error {
 // since the job's folder is in it: that may have been made by a writer that has
 // not committed yet, or never will.
 func (w *writer) syncFolders() error {
-	if err := syncAndClose(w.folder.Open(".")); err != nil {
+	if err := durable.SyncAndClose(w.folder.Open(".")); err != nil {
 		return err
 	}
 	if w.anchored.holds(w.jobID, w.folder) {
 		return nil
 	}
-	if err := syncAndClose(w.sink.Open(".")); err != nil {
+	if err := durable.SyncAndClose(w.sink.Open(".")); err != nil {
 		return err
 	}
 	w.anchored.add(w.jobID, w.folder, w.name)
