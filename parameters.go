@@ -92,6 +92,9 @@ func (req *ExportRequest) parse(name string, values []string, post bool, faults 
 		parseFormat(values, faults)
 	case paramPretty:
 		parseBoolean(name, values, faults)
+	case "access_token", "client_assertion", "client_secret":
+		// The URL of what is accepted is kept, and shown in the manifest.
+		faults.refuse(name, "not-supported", "credentials do not belong into a query string, nor into Parameters")
 	default:
 		faults.add(name, "not-supported", "this server does not support the parameter")
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -20,6 +22,7 @@ import (
 // The marks. Each is found only where it was put, so a finding says what has leaked.
 const (
 	markContent = "CANARY-content-41c2" // in every resource
+	markID      = "CANARY-id-62b8"      // in the id of each Patient
 	markToken   = "CANARY-token-9f0e"   // a token that is good
 	markWrong   = "CANARY-wrong-77ab"   // tokens that are not, in all places
 	markRequest = "CANARY-request-3d58" // in requests that are refused
@@ -32,16 +35,19 @@ func markedRecords(t *testing.T) (folder string) {
 	folder = t.TempDir()
 	var patients, others strings.Builder
 	for i := range 50 {
-		fmt.Fprintf(&patients, `{"resourceType":"Patient","id":"p%d","name":[{"family":"%[2]s"}],`+
-			`"identifier":[{"value":"%[2]s"}],"text":{"status":"generated","div":"<div>%[2]s</div>"}}`+"\n", i, markContent)
+		fmt.Fprintf(&patients, `{"resourceType":"Patient","id":"%[3]s-%[1]d","name":[{"family":"%[2]s"}],`+
+			`"identifier":[{"value":"%[2]s"}],"text":{"status":"generated","div":"<div>%[2]s</div>"}}`+"\n",
+			i, markContent, markID)
 		fmt.Fprintf(&others, `{"resourceType":"Observation","id":"o%d","status":"final","code":{"text":"%[2]s"},`+
-			`"subject":{"reference":"Patient/p%[1]d","display":"%[2]s"},"extension":[{"url":"u","valueString":"%[2]s"}]}`+"\n",
-			i, markContent)
+			`"subject":{"reference":"Patient/%[3]s-%[1]d","display":"%[2]s"},"extension":[{"url":"u",`+
+			`"valueString":"%[2]s"}]}`+"\n",
+			i, markContent, markID)
 	}
 	fmt.Fprintf(&others, `{"resourceType":"DocumentReference","id":"d","status":"current","subject":`+
-		`{"reference":"Patient/p1"},"content":[{"attachment":{"title":"%s","data":"%[1]s"}}]}`+"\n", markContent)
-	fmt.Fprintf(&others, `{"resourceType":"Group","id":"ward","type":"person","actual":true,"name":"%s",`+
-		`"member":[{"entity":{"reference":"Patient/p1","display":"%[1]s"}}]}`+"\n", markContent)
+		`{"reference":"Patient/%[2]s-1"},"content":[{"attachment":{"title":"%[1]s","data":"%[1]s"}}]}`+"\n",
+		markContent, markID)
+	fmt.Fprintf(&others, `{"resourceType":"Group","id":"ward","type":"person","actual":true,"name":"%[1]s",`+
+		`"member":[{"entity":{"reference":"Patient/%[2]s-1","display":"%[1]s"}}]}`+"\n", markContent, markID)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "Patient.ndjson"), []byte(patients.String()), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "others.ndjson"), []byte(others.String()), 0o600))
 	return folder
@@ -80,17 +86,46 @@ func TestMarksAreInOutputFilesOnly(t *testing.T) {
 				"logs": logs, "answers": said, "job store": jobTables(t, dir), "file names": fileNames(t, dir, keys),
 			} {
 				require.Regexp(t, `[a-z2-7]{26}`, text, "%s: an id of a job is there", place)
-				secrets := []string{markContent, markToken, markWrong, issued, signatureOf(issued)}
+				secrets := []string{markContent, markID, markToken, markWrong, issued, signatureOf(issued)}
 				if place != "answers" { // a client may be told of its own faults
 					secrets = append(secrets, markRequest, "signature=")
 				}
 				for _, secret := range secrets {
-					require.NotContains(t, text, secret, place)
+					for _, form := range forms(secret) {
+						require.NotContains(t, text, form, "%s: %s", place, secret)
+					}
 				}
 			}
 			require.Contains(t, logs, "msg=audit event=download")
 			require.Equal(t, !encrypt, strings.Contains(storedFiles(t, dir), markContent))
 		})
+	}
+}
+
+// forms are how a text looks as it is, in hexadecimal, and inside of base64, at each
+// place that it can have there.
+func forms(text string) []string {
+	list := []string{text, hex.EncodeToString([]byte(text))}
+	for before := range 3 {
+		encoded := base64.StdEncoding.EncodeToString(append(make([]byte, before), text...))
+		list = append(list, encoded[(before*8+5)/6:(before+len(text))*8/6])
+	}
+	return list
+}
+
+// TestForms looks for a text in what encodes it.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	const text = "CANARY-1"
+	for before := range 4 {
+		around := []byte(strings.Repeat("x", before) + text + "yz")
+		for _, encoded := range []string{
+			string(around), hex.EncodeToString(around), base64.StdEncoding.EncodeToString(around),
+		} {
+			require.True(t, slices.ContainsFunc(forms(text), func(form string) bool {
+				return strings.Contains(encoded, form)
+			}), encoded)
+		}
 	}
 }
 
@@ -148,6 +183,10 @@ func refusedRequests(t *testing.T, p *serverproc.Process) string {
 		send(http.MethodGet, "/bulk-export/aaaaaaaaaaaaaaaaaaaaaaaaaa", "", "Authorization", header)
 	}
 	send(http.MethodGet, "/fhir/$export?access_token="+markWrong, "", "Cookie", "token="+markWrong)
+	for _, name := range []string{"access_token", "client_assertion", "client_secret"} {
+		lenient := append(slices.Clone(good), "Prefer", "handling=lenient")
+		send(http.MethodGet, "/fhir/$export?"+name+"="+markWrong, "", lenient...)
+	}
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	send(http.MethodPost, "/auth/token", "client_assertion="+markWrong, form...)
 	send(http.MethodPost, "/auth/token", "client_secret="+markWrong, append(form, "Authorization", "Basic "+markWrong)...)
