@@ -93,19 +93,7 @@ func testTakeConflicts(t *testing.T, open newDatabase) {
 	for code, want := range map[string]string{"40001": "", "40P01": "", "23514": "gormstore: take: "} {
 		db := openDB(t, open(t))
 		store := openStore(t, db)
-		for _, statement := range []string{
-			`CREATE SEQUENCE attempts`,
-			`CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-				IF nextval('attempts') < 3 THEN
-					RAISE EXCEPTION 'conflict' USING ERRCODE = '` + code + `';
-				END IF;
-				RETURN NEW;
-			END $$`,
-			`CREATE TRIGGER conflict BEFORE INSERT ON bulkexport_limits
-				FOR EACH ROW EXECUTE FUNCTION conflict()`,
-		} {
-			require.NoError(t, db.Exec(statement).Error)
-		}
+		abortTwice(t, db, code, "BEFORE INSERT ON bulkexport_limits")
 		_, err := store.Take(t.Context(), "a", time.Hour, time.Hour)
 		if want == "" {
 			require.NoError(t, err, code)

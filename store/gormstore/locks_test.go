@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"github.com/bulkexport/bulkexport"
 	"github.com/bulkexport/bulkexport/store/gormstore"
@@ -85,19 +86,7 @@ func testConflicts(t *testing.T, open newDatabase) {
 		db := openDB(t, open(t))
 		store := openStore(t, db)
 		id := running(t, store, 1)
-		for _, statement := range []string{
-			`CREATE SEQUENCE attempts`,
-			`CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-				IF nextval('attempts') < 3 THEN
-					RAISE EXCEPTION 'conflict' USING ERRCODE = '` + code + `';
-				END IF;
-				RETURN NEW;
-			END $$`,
-			`CREATE TRIGGER conflict BEFORE UPDATE ON bulkexport_jobs
-				FOR EACH ROW EXECUTE FUNCTION conflict()`,
-		} {
-			require.NoError(t, db.Exec(statement).Error)
-		}
+		abortTwice(t, db, code, "BEFORE UPDATE ON bulkexport_jobs")
 		calls := 0
 		job, err := store.UpdateJob(t.Context(), id, func(j *bulkexport.Job) error {
 			calls++
@@ -187,4 +176,21 @@ func testRefusalIsNotAConflict(t *testing.T, open newDatabase) {
 	})
 	require.Equal(t, lockedError{}, err)
 	require.Equal(t, 2, calls)
+}
+
+// abortTwice has PostgreSQL abort the first two statements of a kind with an error code.
+func abortTwice(t *testing.T, db *gorm.DB, code, when string) {
+	t.Helper()
+	for _, statement := range []string{
+		`CREATE SEQUENCE attempts`,
+		`CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('attempts') < 3 THEN
+				RAISE EXCEPTION 'conflict' USING ERRCODE = '` + code + `';
+			END IF;
+			RETURN NEW;
+		END $$`,
+		`CREATE TRIGGER conflict ` + when + ` FOR EACH ROW EXECUTE FUNCTION conflict()`,
+	} {
+		require.NoError(t, db.Exec(statement).Error)
+	}
 }
